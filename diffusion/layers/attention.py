@@ -43,7 +43,7 @@ class GEGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        return F.gelu(gate).mul_(value)  # in place: the widest tensor of the network is not allocated a third time
 
 
 class FeedForward(nn.Module):
