@@ -1,0 +1,1 @@
+"""Prompts: text becomes weighted chunks of tokens, and those become what the UNet reads."""
