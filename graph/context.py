@@ -1,0 +1,46 @@
+"""What a running node may do to the world: report progress, notice cancelling, show results, find files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from graph.paths import Paths
+
+T = TypeVar("T")
+
+
+class Cancelled(BaseException):
+    """The run was cancelled. No `Exception`, so that a node that catches errors does not swallow it."""
+
+
+class Context(Protocol):
+    """Given to `Node.run` and to a Stepper's `start`; belongs to one node of one run."""
+
+    @property
+    def node_id(self) -> str:
+        """Id of the running node in its document."""
+
+    @property
+    def prompt(self) -> Mapping[str, Any]:
+        """The whole workflow in API form, with its values converted; what a picture carries as its recipe."""
+
+    @property
+    def extra_pnginfo(self) -> Mapping[str, Any]:
+        """Further metadata to save with results, such as `workflow`; empty if there is none."""
+
+    @property
+    def paths(self) -> Paths:
+        """The one resolver of file names."""
+
+    def progress(self, value: float, total: float, preview: object | None = None) -> None:
+        """Report that `value` of `total` units are done. Raises Cancelled when the run is cancelled."""
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled when the run is cancelled."""
+
+    def show(self, key: str, entries: Sequence[Any]) -> None:
+        """Add entries to this node's UI output, such as ("images", [{"filename": …, "subfolder": …, "type": …}])."""
+
+    def resource(self, kind: type[T]) -> T:
+        """The object of that type that the program was started with. Raises LookupError when there is none."""

@@ -1,0 +1,84 @@
+"""The way of a workflow as values: Document (what was sent), Graph (validated) and Plan (what to do, in order)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graph.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A wire: output number `output` of node `node`."""
+
+    node: str
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class BadLink:
+    """A list where a link should be that is none."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentNode:
+    """A node as it was sent. Inputs are Link, BadLink or the literal value itself."""
+
+    class_type: str
+    inputs: Mapping[str, Any]
+    is_changed: Any = None  # what a server that ran this document before found its change function to give
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A workflow as it was sent, its form read and nothing else checked."""
+
+    nodes: Mapping[str, DocumentNode]
+    prompt: Mapping[str, Any]  # the API form itself, which results carry as their recipe
+    extra_pnginfo: Mapping[str, Any] = field(default_factory=dict)  # e.g. {"workflow": the editor's form}
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A node yet to run: its class, and each given input as a Link or a converted literal."""
+
+    node: type[Node[Any]]
+    inputs: Mapping[str, Any]
+    is_changed: Any = None
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """The inputs that come from other nodes."""
+        return {name: value for name, value in self.inputs.items() if isinstance(value, Link)}
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A valid workflow: the nodes that `targets` need, without cycles, every input present and of the right type."""
+
+    nodes: Mapping[str, Spec]
+    targets: tuple[str, ...]  # the nodes whose running is the purpose: output nodes, or those that were asked for
+    prompt: Mapping[str, Any] = field(default_factory=dict)  # the document's API form with converted values
+    extra_pnginfo: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One node of a plan. `sources` are the tasks it takes values from, as indices into Plan.tasks."""
+
+    id: str
+    spec: Spec
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Tasks in an order in which each follows those it takes values from; the same graph gives the same order."""
+
+    tasks: tuple[Task, ...]
+    targets: tuple[str, ...]
+    graph: Graph

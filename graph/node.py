@@ -1,0 +1,167 @@
+"""Node: a stage of a workflow as a frozen dataclass of its inputs, whose run() computes its output."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, dataclass_transform
+
+from graph.context import Context
+from graph.paths import Paths
+from graph.schema import Lane, Schema, derive_inputs, derive_outputs, describe
+from graph.widgets import Choice, Float, Int, Text, Toggle, Wire
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Unfinished(Enum):
+    """The type of what a Stepper's step gives while more steps remain."""
+
+    UNFINISHED = 0
+
+
+UNFINISHED: Final = Unfinished.UNFINISHED
+
+
+class Stepper(Protocol[T_co]):
+    """A node's work in steps. Between two steps its lane may serve others, or end the run."""
+
+    def start(self, ctx: Context) -> None:
+        """Prepare; called once, before the first step."""
+
+    def step(self) -> T_co | Unfinished:
+        """Do one step; the node's result, or UNFINISHED while more remain."""
+
+    def close(self) -> None:
+        """Let go of everything; called exactly once, after the last step, an error or a cancelled run."""
+
+
+class LinkedInput(AttributeError):
+    """check() or fingerprint() read an input that another node will give only when the graph runs."""
+
+
+@dataclass_transform(
+    kw_only_default=True,
+    frozen_default=True,
+    eq_default=False,
+    field_specifiers=(Text, Int, Float, Toggle, Choice, Wire),
+)
+class Node(Generic[T]):
+    """Base of all nodes; `class CLIPTextEncode(Node[Conditioning], category="conditioning")`.
+
+    A subclass declares its inputs as fields, in wire order, and either run() or stepper(). Class keywords: category,
+    display (shown name), name (wire name, if it is no identifier), output (an output node, run for its effect), hidden
+    (what of prompt, extra_pnginfo, unique_id its run reads from ctx), deprecated, experimental. The docstring is its
+    description. A node's fields, and the values in them, are never changed.
+    """
+
+    lane: ClassVar[Lane] = "cpu"  # where it runs: "device" computes with a model, "io" waits for files
+    pure: ClassVar[bool] = True  # equal inputs give equal outputs; False for what depends on chance or the clock
+    _traits: ClassVar[Mapping[str, Any]] = {}
+
+    def __init_subclass__(
+        cls,
+        *,
+        category: str = "",
+        display: str | None = None,
+        name: str | None = None,
+        output: bool = False,
+        hidden: tuple[str, ...] = (),
+        deprecated: bool = False,
+        experimental: bool = False,
+    ) -> None:
+        super().__init_subclass__()
+        dataclasses.dataclass(frozen=True, eq=False, kw_only=True)(cls)
+        for item in dataclasses.fields(cls):  # type: ignore[arg-type]  # it just became a dataclass
+            if item.name in cls.__dict__:
+                delattr(cls, item.name)  # else a linked input would read as its default, see peek()
+        name = name or cls.__name__
+        cls._traits = {
+            "name": name,
+            "display": display or name,
+            "category": category,
+            "effect": output,
+            "hidden": hidden,
+            "deprecated": deprecated,
+            "experimental": experimental,
+        }
+
+    def run(self, ctx: Context) -> T:
+        """Compute the output: one value, a NamedTuple of several, or None. By default, all steps of stepper()."""
+        stepper = self.stepper()
+        if stepper is None:
+            raise NotImplementedError(f"{type(self).__name__} has neither run() nor stepper()")
+        try:
+            stepper.start(ctx)
+            while (result := stepper.step()) is UNFINISHED:
+                ctx.check_cancelled()
+            return result
+        finally:
+            stepper.close()
+
+    def stepper(self) -> Stepper[T] | None:
+        """The same work in steps, for a node that runs long; None for one that runs in one go."""
+        return None
+
+    def check(self, paths: Paths) -> Iterable[tuple[str, str]]:
+        """What is wrong with the literal inputs beyond their types and ranges: (input name, sentence).
+
+        A linked input is not there: reading it raises LinkedInput, and the check then counts as passed.
+        """
+        return ()
+
+    def fingerprint(self, paths: Paths) -> str:
+        """What the result depends on besides the inputs, such as the digest of a named file; "" for nothing.
+
+        A linked input is not there: reading it raises LinkedInput, and the result is then never reused.
+        """
+        return ""
+
+    @classmethod
+    def schema(cls) -> Schema:
+        """This class as data; derived once. A class whose inputs are no dataclass fields overrides it and build()."""
+        found: Schema | None = cls.__dict__.get("_schema")
+        if found is None:
+            found = Schema(
+                inputs=derive_inputs(cls), outputs=derive_outputs(cls, _result_type(cls)), description=describe(cls),
+                module=cls.__module__, lane=cls.lane, pure=cls.pure, **cls._traits,
+            )  # fmt: skip
+            cls._schema = found  # type: ignore[attr-defined]  # no ClassVar: a subclass must not see its parent's
+        return found
+
+    @classmethod
+    def build(cls, values: Mapping[str, Any]) -> Self:
+        """The instance that runs, from the real values of all inputs that are given."""
+        return cls(**values)
+
+    @classmethod
+    def peek(cls, literals: Mapping[str, Any], linked: Collection[str]) -> Self:
+        """The instance that check() and fingerprint() see: literals and defaults, without the linked inputs."""
+        node = object.__new__(cls)
+        for item in dataclasses.fields(cls):  # type: ignore[arg-type]
+            if item.name not in linked and item.default is not dataclasses.MISSING:
+                vars(node)[item.name] = item.default
+        vars(node).update(literals)
+        return node
+
+    if not TYPE_CHECKING:  # a type checker would take it to mean that every name is an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            if name in type(self).schema().inputs:
+                raise LinkedInput(f"{type(self).__name__}.{name} is linked: it has no value before the graph runs")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def is_concrete(cls: type[Node[Any]]) -> bool:
+    """Whether the class can run, in difference to a shared base."""
+    return cls.run is not Node.run or cls.stepper is not Node.stepper
+
+
+def _result_type(cls: type[Node[Any]]) -> Any:
+    for base in cls.__mro__:
+        for generic in getattr(base, "__orig_bases__", ()):
+            if getattr(generic, "__origin__", None) is Node:
+                return generic.__args__[0]
+    raise TypeError(f"{cls.__name__} does not say what it gives; write Node[Type] or Node[None]")

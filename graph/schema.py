@@ -1,0 +1,122 @@
+"""A node class as data: its inputs, outputs and traits, derived once from the class or built by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Union
+
+from graph.paths import Paths
+from graph.widgets import Widget
+from graph.wire import ANY, Socket
+
+Lane = Literal["device", "cpu", "io"]
+HIDDEN_MARKERS: Mapping[str, str] = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", "unique_id": "UNIQUE_ID"}
+PLAIN_TYPES: Mapping[Any, str] = {int: "INT", float: "FLOAT", str: "STRING", bool: "BOOLEAN", Any: ANY, object: ANY}
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input. `type` is its wire type: a socket's name, INT, FLOAT, STRING, BOOLEAN, COMBO, "A,B" or "*"."""
+
+    name: str
+    type: str
+    required: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+    literal: bool = False  # takes a value written in the document, not only a link
+    choices: Sequence[Any] | Callable[[Paths], Sequence[Any]] = ()  # of a COMBO
+    open: bool = False  # of a COMBO: other values are allowed, the node's check() judges them
+
+    def choices_now(self, paths: Paths) -> Sequence[Any]:
+        """What a COMBO offers at this moment."""
+        return self.choices(paths) if callable(self.choices) else self.choices
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output: its name on the node and its wire type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the graph knows of a node class without running it."""
+
+    name: str  # class_type in documents
+    inputs: Mapping[str, Input]  # in wire order
+    outputs: tuple[Output, ...]
+    display: str
+    description: str = ""
+    category: str = ""
+    module: str = ""
+    effect: bool = False  # an output node: runs for what it does to the world and is never taken from a cache
+    hidden: tuple[str, ...] = ()  # keys of HIDDEN_MARKERS that run() reads from its context
+    lane: Lane = "cpu"
+    pure: bool = True  # equal inputs give equal outputs; False: never taken from a cache, nor is what depends on it
+    variadic: bool = False  # links to undeclared inputs are passed on
+    deprecated: bool = False
+    experimental: bool = False
+
+
+def derive_inputs(cls: type) -> dict[str, Input]:
+    """Inputs of a dataclass in field order. Raises TypeError naming the field whose type has no place on a wire."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {item.name: _input(cls, item, hints[item.name]) for item in dataclasses.fields(cls)}
+
+
+def derive_outputs(cls: type, result: Any) -> tuple[Output, ...]:
+    """Outputs from a node's result type: None, one type, or a NamedTuple of several."""
+    if result is None or result is type(None):
+        return ()
+    if isinstance(result, type) and issubclass(result, tuple) and hasattr(result, "_fields"):
+        hints = typing.get_type_hints(result, include_extras=True)
+        return tuple(Output(name, wire_type(hints[name], f"{cls.__name__}'s output {name}")) for name in hints)
+    name = wire_type(result, f"{cls.__name__}'s result")
+    return (Output(name, name),)
+
+
+def describe(cls: type) -> str:
+    """The class's own docstring as one paragraph per blank line, or ""."""
+    text = cls.__dict__.get("__doc__") or ""
+    # dataclass() writes the signature where there is no docstring
+    return "" if text.startswith(f"{cls.__name__}(") else inspect.cleandoc(text)
+
+
+def wire_type(annotation: Any, where: str) -> str:
+    """The wire type of a Python annotation; a union gives "A,B"."""
+    if annotation in PLAIN_TYPES:
+        return PLAIN_TYPES[annotation]
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        for mark in annotation.__metadata__:
+            if isinstance(mark, Socket):
+                return mark.type
+        return wire_type(annotation.__origin__, where)
+    if origin is Literal:
+        return "COMBO"
+    if origin in (Union, types.UnionType):
+        return ",".join(wire_type(part, where) for part in typing.get_args(annotation) if part is not type(None))
+    raise TypeError(f"{where} has type {annotation!r}, which no wire carries; mark it as Annotated[…, Socket(NAME)]")
+
+
+def _input(cls: type, item: dataclasses.Field[Any], hint: Any) -> Input:
+    where = f"{cls.__name__}.{item.name}"
+    widget: Widget | None = item.metadata.get("widget")
+    if widget is not None and widget.type:
+        return Input(
+            item.name, widget.type, not widget.optional, widget.options, literal=True, choices=widget.choices,
+            open=widget.open,
+        )  # fmt: skip
+    wire = wire_type(hint, where)
+    literal = wire == ANY or not {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}.isdisjoint(wire.split(","))
+    if widget is not None:
+        return Input(item.name, wire, not widget.optional, widget.options, literal=literal)
+    given = item.default is not dataclasses.MISSING
+    options = {"default": item.default} if given and item.default is not None else {}
+    return Input(item.name, wire, not (given and item.default is None), options, literal=literal)
