@@ -24,6 +24,9 @@ def find_embedding(paths: Paths, name: str) -> Path | None:
     """The file that `embedding:name` means: as named, else in any sub-folder, with or without its ending."""
     names = paths.list("embeddings")
     wanted = [name + ending for ending in EMBEDDING_ENDINGS]
-    for found in (*(known for known in wanted if known in names), *(each for each in names if PurePath(each).name in wanted)):
+    for found in (
+        *(known for known in wanted if known in names),
+        *(each for each in names if PurePath(each).name in wanted),
+    ):
         return paths.find("embeddings", found)
     return None

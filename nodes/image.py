@@ -73,10 +73,14 @@ class SaveImage(Node[None], category="image", display="Save Image", output=True,
 
     def run(self, ctx: Context) -> None:
         height, width = self.images.shape[1:3]
-        save_pictures(ctx, self.images, ctx.paths.series(self.filename_prefix, width=width, height=height), compress_level=4)
+        save_pictures(
+            ctx, self.images, ctx.paths.series(self.filename_prefix, width=width, height=height), compress_level=4
+        )
 
 
-class PreviewImage(Node[None], category="image", display="Preview Image", output=True, hidden=("prompt", "extra_pnginfo")):
+class PreviewImage(
+    Node[None], category="image", display="Preview Image", output=True, hidden=("prompt", "extra_pnginfo")
+):
     """Show pictures without keeping them: they go to the temp folder, which is emptied from time to time."""
 
     images: Image = Wire(tooltip="The pictures to show.")

@@ -14,12 +14,20 @@ PIXELS_PER_LATENT = 8
 class EmptyLatentImage(Node[Latent], category="latent", display="Empty Latent Image"):
     """Make an empty latent for a sampler to fill: the size of the picture, and how many at once."""
 
-    width: int = Int(default=512, min=16, max=MAX_SIDE, step=8, tooltip="Width of the picture in pixels, a multiple of 8.")
-    height: int = Int(default=512, min=16, max=MAX_SIDE, step=8, tooltip="Height of the picture in pixels, a multiple of 8.")
+    width: int = Int(
+        default=512, min=16, max=MAX_SIDE, step=8, tooltip="Width of the picture in pixels, a multiple of 8."
+    )
+    height: int = Int(
+        default=512, min=16, max=MAX_SIDE, step=8, tooltip="Height of the picture in pixels, a multiple of 8."
+    )
     batch_size: int = Int(default=1, min=1, max=4096, tooltip="How many pictures to make at once.")
 
     def run(self, ctx: Context) -> Latent:
-        return {"samples": torch.zeros(self.batch_size, 4, self.height // PIXELS_PER_LATENT, self.width // PIXELS_PER_LATENT)}
+        return {
+            "samples": torch.zeros(
+                self.batch_size, 4, self.height // PIXELS_PER_LATENT, self.width // PIXELS_PER_LATENT
+            )
+        }
 
 
 class VAEDecode(Node[Image], category="latent", display="VAE Decode"):

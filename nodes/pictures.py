@@ -60,7 +60,9 @@ def write_png(path: Path, image: Tensor, metadata: Mapping[str, Any], *, compres
     Each entry of `metadata` becomes a text chunk of JSON. Raises PictureError for another number of channels.
     """
     if image.ndim != 3 or image.shape[-1] not in MODES:
-        raise PictureError(f"a picture to save is [height, width, 1, 3 or 4 channels], and this one is {list(image.shape)}.")
+        raise PictureError(
+            f"a picture to save is [height, width, 1, 3 or 4 channels], and this one is {list(image.shape)}."
+        )
     height, width, channels = image.shape
     pixels = (255.0 * image).clamp(0, 255).nan_to_num(0).to(torch.uint8).cpu().contiguous()
     texts = PngInfo()

@@ -50,7 +50,9 @@ class KSampler(Node[Latent], category="sampling"):
         control_after_generate=True,
         tooltip="Which noise to begin with. The same seed and settings give the same picture.",
     )
-    steps: int = Int(default=20, min=1, max=MAX_STEPS, tooltip="How many rounds. More take longer and are finer, up to a point.")
+    steps: int = Int(
+        default=20, min=1, max=MAX_STEPS, tooltip="How many rounds. More take longer and are finer, up to a point."
+    )
     cfg: float = Float(
         default=8.0,
         min=0.0,
@@ -104,7 +106,9 @@ class KSamplerAdvanced(Node[Latent], category="sampling", display="KSampler (Adv
         control_after_generate=True,
         tooltip="Which noise to begin with. The same seed and settings give the same picture.",
     )
-    steps: int = Int(default=20, min=1, max=MAX_STEPS, tooltip="How many rounds the whole way from noise to picture has.")
+    steps: int = Int(
+        default=20, min=1, max=MAX_STEPS, tooltip="How many rounds the whole way from noise to picture has."
+    )
     cfg: float = Float(
         default=8.0,
         min=0.0,
@@ -118,8 +122,12 @@ class KSamplerAdvanced(Node[Latent], category="sampling", display="KSampler (Adv
     positive: Conditioning = Wire(tooltip="What the picture should show.")
     negative: Conditioning = Wire(tooltip="What it should not show.")
     latent_image: Latent = Wire(tooltip="Where to begin: an empty latent, or a picture to change.")
-    start_at_step: int = Int(default=0, min=0, max=MAX_STEPS, tooltip="The first of the rounds to do here, counted from 0.")
-    end_at_step: int = Int(default=10000, min=0, max=MAX_STEPS, tooltip="The round to stop before; beyond the last means all.")
+    start_at_step: int = Int(
+        default=0, min=0, max=MAX_STEPS, tooltip="The first of the rounds to do here, counted from 0."
+    )
+    end_at_step: int = Int(
+        default=10000, min=0, max=MAX_STEPS, tooltip="The round to stop before; beyond the last means all."
+    )
     return_with_leftover_noise: str = Choice(
         ("disable", "enable"), tooltip="Enable to hand over a latent that is still noisy to another sampler."
     )

@@ -33,7 +33,9 @@ def test_the_table_of_examples_names_files_to_copy() -> None:
 
 def test_every_make_command_in_the_documents_exists() -> None:
     commands = set(re.findall(r"^([a-z]+):.*##", (HOUSE / "Makefile").read_text(), re.MULTILINE))
-    said = {name for path in DOCUMENTS for name in re.findall(r"^make (\w+)|`make (\w+)", path.read_text(), re.MULTILINE)}
+    said = {
+        name for path in DOCUMENTS for name in re.findall(r"^make (\w+)|`make (\w+)", path.read_text(), re.MULTILINE)
+    }
     assert {first or second for first, second in said} <= commands
 
 

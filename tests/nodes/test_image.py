@@ -24,7 +24,9 @@ def saved(ctx, entry) -> Path:
 
 def pixels(path: Path) -> torch.Tensor:
     with PIL.Image.open(path) as picture:
-        return torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).reshape(picture.height, picture.width, -1)
+        return torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).reshape(
+            picture.height, picture.width, -1
+        )
 
 
 def test_pictures_load_as_recorded(golden, ctx) -> None:
@@ -70,7 +72,11 @@ def test_a_picture_that_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(tm
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("absent.png", "no file 'absent.png'"), ("../secret.png", "leads out of the input folder"), ("text.png", "cannot be read")],
+    [
+        ("absent.png", "no file 'absent.png'"),
+        ("../secret.png", "leads out of the input folder"),
+        ("text.png", "cannot be read"),
+    ],
 )
 def test_a_wrong_picture_is_found_before_anything_runs(ctx, name, sentence) -> None:
     ctx.paths.folders["input"].mkdir()

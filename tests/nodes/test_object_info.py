@@ -10,7 +10,9 @@ import nodes
 from graph.paths import Paths
 from graph.registry import Registry
 
-FACTS: dict[str, Any] = json.loads((Path(__file__).resolve().parents[1] / "golden" / "object_info_first.json").read_text())["classes"]
+FACTS: dict[str, Any] = json.loads(
+    (Path(__file__).resolve().parents[1] / "golden" / "object_info_first.json").read_text()
+)["classes"]
 OWN_INPUTS = {"CLIPTextEncode": {"clip_skip"}}  # what Darkroom adds: optional and last, see docs/adr/0002
 INCOMPLETE = {"sampler_name", "scheduler"}  # lists that grow; what is there stands in the same order
 NOT_WIRED = {"n", "t", "o", "opts", "tooltip"}
@@ -54,7 +56,9 @@ def test_a_class_is_described_as_in_comfyui(name: str, registry: Registry, paths
         given = {key: value for key, value in options.items() if key != "tooltip"}
         assert given == wanted, fact["n"]
         if isinstance(fact.get("opts"), list):
-            expected = [choice for choice in fact["opts"] if choice in kind] if fact["n"] in INCOMPLETE else fact["opts"]
+            expected = (
+                [choice for choice in fact["opts"] if choice in kind] if fact["n"] in INCOMPLETE else fact["opts"]
+            )
             assert kind == expected
 
 
@@ -68,7 +72,9 @@ def test_every_class_and_every_setting_says_what_it_is_for(registry: Registry, p
     for name, info in registry.object_info(paths).items():
         assert info["description"], name
         specs = {**info["input"]["required"], **info["input"].get("optional", {})}
-        settings = [key for key, (kind, _) in specs.items() if isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING")]
+        settings = [
+            key for key, (kind, _) in specs.items() if isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING")
+        ]
         assert [key for key in settings if not specs[key][1].get("tooltip")] == [], name
 
 
