@@ -12,7 +12,7 @@ class CLIPTextEncode(Node[Conditioning], category="conditioning", display="CLIP 
     text: str = Text(
         multiline=True,
         dynamic_prompts=True,
-        tooltip="What the picture should show. (word:1.2) gives a word more weight, embedding:name puts in a learnt one.",
+        tooltip="What the picture should show. (word:1.2) gives a word more weight; embedding:name is a learnt one.",
     )
     clip: Clip
     clip_skip: int = Int(

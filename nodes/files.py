@@ -9,7 +9,7 @@ EMBEDDING_ENDINGS = ("", ".safetensors", ".pt", ".bin")
 
 
 def identity(path: Path) -> str:
-    """Says whether a large file is the same as before without reading it: where it is, how long, when it was written."""
+    """Says whether a large file is the same as before without reading it: by place, size and time of writing."""
     status = path.stat()
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
 

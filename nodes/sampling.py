@@ -95,7 +95,7 @@ class KSampler(Node[Latent], category="sampling"):
 
 
 class KSamplerAdvanced(Node[Latent], category="sampling", display="KSampler (Advanced)"):
-    """KSampler for a part of the rounds, so that several can share the work or hand over a latent that is still noisy."""
+    """KSampler for a part of the rounds, so that several can share the work and hand over a latent still noisy."""
 
     model: Model = Wire(tooltip="The network that guesses the noise.")
     add_noise: str = Choice(("enable", "disable"), tooltip="Disable where the latent that comes in is noisy already.")

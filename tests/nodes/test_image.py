@@ -66,7 +66,7 @@ def test_a_file_that_is_no_whole_picture_is_named_in_a_sentence(tmp_path, conten
 def test_a_picture_that_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(tmp_path) -> None:
     frame = PIL.Image.new("1", (8000, 8000))
     frame.save(tmp_path / "bomb.tiff", save_all=True, append_images=[frame] * 2, compression="group4")
-    with pytest.raises(PictureError, match="too large to load .192000000 pixels"):
+    with pytest.raises(PictureError, match=r"too large to load \(192000000 pixels"):
         read_picture(tmp_path / "bomb.tiff")
 
 

@@ -13,7 +13,7 @@ from nodes.sampling import KSampler, KSamplerAdvanced
 
 
 class ToyParameterisation(DiscreteEps):
-    """Noise levels of Stable Diffusion 1; the denoised picture is the closed form that the recorded cases name `toy`."""
+    """Noise levels of Stable Diffusion 1; what is denoised is the closed form that the recorded cases call toy."""
 
     def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
         return x
