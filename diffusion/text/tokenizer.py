@@ -1,4 +1,4 @@
-"""The tokeniser of OpenAI's CLIP (Radford et al. 2021, arXiv:2103.00020): text in, ids of a 49,408-word vocabulary out."""
+"""The tokeniser of OpenAI's CLIP (Radford et al. 2021, arXiv:2103.00020): text in, ids of 49,408 words out."""
 
 from __future__ import annotations
 
