@@ -25,7 +25,7 @@ class Checkpoint(NamedTuple):
 
 
 class CheckpointLoaderSimple(Node[Checkpoint], category="loaders", display="Load Checkpoint"):
-    """Load a checkpoint: the network that removes noise, the text model that reads prompts, the VAE that makes pixels."""
+    """Load a checkpoint: the network that removes noise, the text model that reads prompts, the VAE for pixels."""
 
     ckpt_name: str = Choice(ModelNames("checkpoints"), tooltip="A file in models/checkpoints.")
 
