@@ -28,6 +28,8 @@ class PackedConv2d(nn.Module):
         self.register_buffer("bias", None if conv.bias is None else conv.bias.detach(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        # Channels-last in, channels-last out: only a network's first convolution ever copies here.
+        x = x.contiguous(memory_format=torch.channels_last)
         out: Tensor = torch.ops.mkldnn._convolution_pointwise(
             x, self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups, "none", [], ""
         )

@@ -1,0 +1,57 @@
+"""`make parity GOLDEN=folder`: compare Darkroom with a folder of reference numbers, a line per case."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab import parity_features, parity_nodes, parity_sampling, parity_sd15, parity_text
+from lab.cases import Case
+
+BUILD = Path(__file__).resolve().parents[1] / "build"
+
+
+def cases(folder: Path) -> Iterator[Case]:
+    """Every case that the folder holds, the quick sets first."""
+    yield from parity_sampling.cases(folder)
+    yield from parity_text.cases(folder)
+    yield from parity_features.cases(folder)
+    yield from parity_nodes.cases(folder)
+    yield from parity_sd15.cases(folder, BUILD)
+
+
+def report(case: Case) -> str:
+    """Run a case and print its line; tells whether it passed, failed or was skipped."""
+    result = case.run()
+    if isinstance(result, str):
+        print(f"skip  {case.name}: {result}", flush=True)
+        return "skipped"
+    if not result:
+        print(f"skip  {case.name}: holds nothing to compare", flush=True)
+        return "skipped"
+    # NaN is farther than anything: not (NaN <= x).
+    worst = max(result, key=lambda difference: float("inf") if not difference.within else difference.value / difference.limit)
+    passed = all(difference.within for difference in result)
+    print(f"{'ok   ' if passed else 'FAIL '} {case.name}: {worst}", flush=True)
+    return "passed" if passed else "failed"
+
+
+def main() -> int:
+    """Compare everything, or the cases whose names contain `--only`. Status 1 if something is off."""
+    parser = argparse.ArgumentParser(prog="python -m lab.parity", description=__doc__)
+    parser.add_argument("folder", type=Path, help="a folder of reference numbers")
+    parser.add_argument("--only", default="", help="only the cases whose names contain this")
+    arguments = parser.parse_args()
+    if not arguments.folder.is_dir():
+        print(f"There is no folder {arguments.folder}.", file=sys.stderr)
+        return 2
+    counts = Counter(report(case) for case in cases(arguments.folder) if arguments.only in case.name)
+    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
