@@ -1,0 +1,1 @@
+"""Developer tools: benchmarks, comparisons with reference numbers, training of the bundled checkpoint."""

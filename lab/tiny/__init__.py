@@ -1,0 +1,1 @@
+"""The bundled checkpoint: its training pictures, training, export and score. See `python -m lab.tiny --help`."""
