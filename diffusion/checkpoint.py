@@ -144,7 +144,7 @@ _IGNORED_CALLBACK = (_Ignored, "pytorch_lightning.callbacks.model_checkpoint.Mod
 
 
 def under(entries: Mapping[str, Value], prefix: str) -> dict[str, Value]:
-    """The entries whose names start with a prefix, named without it. Reads every value: meant for shapes."""
+    """The entries whose names start with a prefix, named without it. Of tensors, not a byte is read."""
     return {name.removeprefix(prefix): value for name, value in entries.items() if name.startswith(prefix)}
 
 

@@ -1,0 +1,1 @@
+"""What changes a model without a new checkpoint: files of embeddings."""
