@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graph.node import Node
+from graph.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,12 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One node of a plan. `sources` are the tasks it takes values from, as indices into Plan.tasks."""
+    """One node of a plan."""
 
     id: str
     spec: Spec
-    sources: tuple[int, ...]
+    schema: Schema
+    wires: tuple[tuple[str, int, int], ...]  # (input, index of the task that gives the value, which of its outputs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,77 @@
+"""What a run tells the world while it goes on, as values. A sink takes them, in any thread, and must be quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins; `node_ids` will run, in about this order."""
+
+    run_id: str
+    node_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodesCached:
+    """These nodes need not run: their results are there, or an equal node of this run will give them."""
+
+    run_id: str
+    node_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStarted:
+    """A node begins to run."""
+
+    run_id: str
+    node_id: str
+    class_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProgress:
+    """A node has done `value` of `total` units; `preview` is what it has so far, in whatever form it gives."""
+
+    run_id: str
+    node_id: str
+    value: float
+    total: float
+    preview: object | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFinished:
+    """A node is done; `ui` is what it showed, `seconds` the time its lane spent on it."""
+
+    run_id: str
+    node_id: str
+    ui: Mapping[str, Sequence[Any]]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFailed:
+    """A node raised an error; what needs its outputs will not run, the rest goes on."""
+
+    run_id: str
+    node_id: str
+    class_type: str
+    error: BaseException
+    message: str  # a sentence with node, class and error
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run is over: every target done, some failed, or cancelled."""
+
+    run_id: str
+    status: Literal["succeeded", "failed", "cancelled"]
+    seconds: float
+
+
+Event = RunStarted | NodesCached | NodeStarted | NodeProgress | NodeFinished | NodeFailed | RunFinished
+Sink = Callable[[Event], None]
