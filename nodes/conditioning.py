@@ -1,9 +1,13 @@
 """Words to numbers: from a prompt and a CLIP to the conditioning that steers a sampler."""
 
+from diffusion.checkpoint import FileIdentity
 from graph.context import Context
 from graph.node import Node
+from graph.paths import Paths
 from graph.widgets import Int, Text
 from nodes.types import Clip, Conditioning
+
+EMBEDDING = "embedding:"  # what makes a prompt depend on the files in models/embeddings
 
 
 class CLIPTextEncode(Node[Conditioning], category="conditioning", display="CLIP Text Encode (Prompt)"):
@@ -22,6 +26,12 @@ class CLIPTextEncode(Node[Conditioning], category="conditioning", display="CLIP 
         optional=True,
         tooltip="As model cards count: 1 is the last layer, 2 the last but one; 0 keeps what the CLIP says.",
     )
+
+    def fingerprint(self, paths: Paths) -> str:
+        if EMBEDDING not in self.text:
+            return ""
+        files = [paths.find("embeddings", name) for name in paths.list("embeddings")]
+        return repr([FileIdentity.of(file) for file in files])
 
     def run(self, ctx: Context) -> Conditioning:
         clip = self.clip.stop_at(-self.clip_skip) if self.clip_skip else self.clip

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from diffusion.checkpoint import CheckpointError, read_state_dict
+from diffusion.checkpoint import CheckpointError, FileIdentity, read_state_dict
 from diffusion.detect import detect
 from diffusion.memory import Memory
 from diffusion.model import load_checkpoint
@@ -12,7 +12,7 @@ from graph.context import Context
 from graph.node import Node
 from graph.paths import Paths
 from graph.widgets import Choice, ModelNames
-from nodes.files import find_embedding, identity
+from nodes.files import find_embedding
 from nodes.types import Clip, Model, Vae
 
 
@@ -39,7 +39,7 @@ class CheckpointLoaderSimple(Node[Checkpoint], category="loaders", display="Load
             yield "ckpt_name", str(error)
 
     def fingerprint(self, paths: Paths) -> str:
-        return identity(paths.find("checkpoints", self.ckpt_name))
+        return repr(FileIdentity.of(paths.find("checkpoints", self.ckpt_name)))
 
     def run(self, ctx: Context) -> Checkpoint:
         def embedding(name: str) -> Path | None:

@@ -1,0 +1,97 @@
+"""Checkpoint and prompt nodes on a small untrained checkpoint."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from diffusion.memory import Memory
+from nodes.conditioning import CLIPSetLastLayer, CLIPTextEncode
+from nodes.files import find_embedding
+from nodes.latent import VAEDecode, VAEEncode
+from nodes.loaders import Checkpoint, CheckpointLoaderSimple
+
+
+@pytest.fixture
+def loaded(ctx, small_checkpoint: Path) -> Checkpoint:
+    folder = ctx.paths.base / "models" / "checkpoints"
+    folder.mkdir(parents=True)
+    shutil.copy(small_checkpoint, folder / "small.safetensors")
+    ctx.resources = [Memory(torch.device("cpu"))]
+    return CheckpointLoaderSimple(ckpt_name="small.safetensors").run(ctx)
+
+
+def encode(ctx, clip, text: str = "a cat", **inputs: int) -> torch.Tensor:
+    [[tokens, extra]] = CLIPTextEncode(text=text, clip=clip, **inputs).run(ctx)
+    assert extra["pooled_output"].shape == (1, 16)
+    return tokens
+
+
+def test_clip_skip_counts_as_model_cards_do(ctx, loaded: Checkpoint) -> None:
+    last = encode(ctx, loaded.CLIP)
+    assert last.shape == (1, 77, 16)
+    assert torch.equal(encode(ctx, loaded.CLIP, clip_skip=1), last)
+    earlier = CLIPSetLastLayer(clip=loaded.CLIP, stop_at_clip_layer=-2).run(ctx)
+    assert torch.equal(encode(ctx, loaded.CLIP, clip_skip=2), encode(ctx, earlier))
+    assert not torch.equal(encode(ctx, earlier), last)
+    assert torch.equal(encode(ctx, earlier, clip_skip=1), last)
+
+
+def test_zero_clip_skip_keeps_what_the_clip_says(ctx, loaded: Checkpoint) -> None:
+    earlier = CLIPSetLastLayer(clip=loaded.CLIP, stop_at_clip_layer=-2).run(ctx)
+    assert torch.equal(encode(ctx, earlier, clip_skip=0), encode(ctx, loaded.CLIP, clip_skip=2))
+
+
+def test_a_prompt_with_an_embedding_depends_on_its_file(ctx) -> None:
+    folder = ctx.paths.base / "models" / "embeddings"
+    folder.mkdir(parents=True)
+    plain, with_word = (CLIPTextEncode(text=text, clip=None) for text in ("a cat", "a cat, embedding:word"))
+    before = plain.fingerprint(ctx.paths), with_word.fingerprint(ctx.paths)
+    save_file({"emb_params": torch.ones(2, 16)}, folder / "word.safetensors")
+    assert plain.fingerprint(ctx.paths) == before[0]
+    assert with_word.fingerprint(ctx.paths) != before[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("word", "word.safetensors"),
+        ("word.safetensors", "word.safetensors"),
+        ("deep", "sub/deep.pt"),
+        ("sub/deep", "sub/deep.pt"),
+    ],
+)
+def test_embeddings_are_found_in_sub_folders_and_without_their_ending(ctx, name: str, file: str) -> None:
+    folder = ctx.paths.base / "models" / "embeddings"
+    (folder / "sub").mkdir(parents=True)
+    for each in ("word.safetensors", "sub/deep.pt"):
+        (folder / each).touch()
+    assert find_embedding(ctx.paths, name) == folder / file
+    assert find_embedding(ctx.paths, "absent") is None
+
+
+def test_the_vae_goes_both_ways_and_cuts_to_multiples_of_8(ctx, loaded: Checkpoint) -> None:
+    latent = VAEEncode(pixels=torch.rand(2, 19, 33, 4), vae=loaded.VAE).run(ctx)
+    assert latent["samples"].shape == (2, 4, 2, 4)
+    image = VAEDecode(samples=latent, vae=loaded.VAE).run(ctx)
+    assert image.shape == (2, 16, 32, 3)
+    assert 0 <= image.min() <= image.max() <= 1
+
+
+def test_a_checkpoint_that_changed_is_another(ctx, loaded: Checkpoint) -> None:
+    node = CheckpointLoaderSimple(ckpt_name="small.safetensors")
+    before = node.fingerprint(ctx.paths)
+    assert node.fingerprint(ctx.paths) == before
+    path = ctx.paths.find("checkpoints", "small.safetensors")
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert node.fingerprint(ctx.paths) != before
+
+
+def test_a_file_that_is_no_checkpoint_is_found_before_anything_runs(ctx, loaded: Checkpoint) -> None:
+    path = ctx.paths.find("checkpoints", "small.safetensors")
+    path.write_bytes(path.read_bytes()[:100_000])
+    [(field, sentence)] = CheckpointLoaderSimple(ckpt_name="small.safetensors").check(ctx.paths)
+    assert field == "ckpt_name"
+    assert "small.safetensors" in sentence
