@@ -13,7 +13,11 @@ from graph.registry import Registry
 from graph.schema import Schema
 
 BAR_WIDTH = 30  # characters
-STAGES = {"conditioning": "text encoding", "sampling": "denoising", "VAEDecode": "decoding"}  # by category or class
+STAGES = {  # category or class of its nodes: what it is called
+    "conditioning": "text encoding",
+    "sampling": "denoising",
+    "VAEDecode": "decoding",
+}
 
 
 class Progress:
@@ -23,7 +27,7 @@ class Progress:
         self._schemas = {task.id: task.spec.node.schema() for task in plan.tasks}
         self._started: dict[str, float] = {}
         self._first: dict[str, tuple[float, float]] = {}  # of each node: when its first steps were done, and how many
-        self._step_seconds: list[float] = []  # of each node that has steps
+        self._paces: dict[str, float] = {}  # of each node that has steps: seconds per step
         self._open = ""  # the node whose line is not ended
 
     def __call__(self, event: Event) -> None:
@@ -33,32 +37,28 @@ class Progress:
             case NodeProgress():
                 self._draw(event)
             case NodeFinished() if event.node_id == self._open:
-                self._step_seconds.append(self._pace(event.node_id, *self._last))
                 self._end_line()
             case RunFinished():
                 self._end_line()
 
     def times(self, seconds: Mapping[str, float]) -> str:
         """How long each stage took, in one line; `seconds` are those of each node that ran."""
-        stages: dict[str, float] = {}
-        for node_id, each in seconds.items():
-            schema = self._schemas[node_id]
-            stage = STAGES.get(schema.name) or STAGES.get(schema.category)
-            if stage:
-                stages[stage] = stages.get(stage, 0.0) + each
-        pace = f" ({', '.join(f'{each:.3f} s per step' for each in self._step_seconds)})" if self._step_seconds else ""
-        said = [f"{stage} {took:.2f} s" + (pace if stage == "denoising" else "") for stage, took in stages.items()]
+        said: list[str] = []
+        for key, stage in STAGES.items():
+            names = {node_id for node_id, schema in self._schemas.items() if key in (schema.name, schema.category)}
+            if took := [each for node_id, each in seconds.items() if node_id in names]:
+                paces = [f"{pace:.3f} s per step" for node_id, pace in self._paces.items() if node_id in names]
+                said.append(f"{stage} {sum(took):.2f} s" + (f" ({', '.join(paces)})" if paces else ""))
         return ", ".join(said).capitalize()
 
     def _draw(self, event: NodeProgress) -> None:
         now = time.perf_counter()
         self._first.setdefault(event.node_id, (now, event.value))
-        self._last = (now, event.value)
+        pace = self._paces[event.node_id] = self._pace(event.node_id, now, event.value)
         self._open = event.node_id
         filled = round(BAR_WIDTH * event.value / event.total)
         name = self._schemas[event.node_id].display
         bar = "█" * filled + "·" * (BAR_WIDTH - filled)
-        pace = self._pace(event.node_id, now, event.value)
         print(
             f"\r{name} {bar} {event.value:g}/{event.total:g}, {pace:.3f} s per step ",
             end="",

@@ -27,6 +27,8 @@ class CLIPTextEncode(Node[Conditioning], category="conditioning", display="CLIP 
         tooltip="As model cards count: 1 is the last layer, 2 the last but one; 0 keeps what the CLIP says.",
     )
 
+    lane = "device"
+
     def fingerprint(self, paths: Paths) -> str:
         if EMBEDDING not in self.text:
             return ""

@@ -36,6 +36,8 @@ class VAEDecode(Node[Image], category="latent", display="VAE Decode"):
     samples: Latent
     vae: Vae
 
+    lane = "device"
+
     def run(self, ctx: Context) -> Image:
         return self.vae.decode(self.samples["samples"])
 
@@ -45,6 +47,8 @@ class VAEEncode(Node[Latent], category="latent", display="VAE Encode"):
 
     pixels: Image
     vae: Vae
+
+    lane = "device"
 
     def run(self, ctx: Context) -> Latent:
         return {"samples": self.vae.encode(self.pixels)}

@@ -1,11 +1,12 @@
 """Files of weights to the handles that travel on wires."""
 
 from collections.abc import Iterable
-from pathlib import Path
+from functools import partial
 from typing import NamedTuple
 
-from diffusion.checkpoint import CheckpointError, FileIdentity, read_state_dict
-from diffusion.detect import detect
+import torch
+
+from diffusion.checkpoint import CheckpointError, FileIdentity
 from diffusion.memory import Memory
 from diffusion.model import load_checkpoint
 from graph.context import Context
@@ -33,8 +34,7 @@ class CheckpointLoaderSimple(Node[Checkpoint], category="loaders", display="Load
 
     def check(self, paths: Paths) -> Iterable[tuple[str, str]]:
         try:
-            state = read_state_dict(paths.find("checkpoints", self.ckpt_name))
-            detect(state.shapes, state.metadata)
+            self._load(paths, Memory(torch.device("cpu")))  # reads names and shapes only
         except CheckpointError as error:
             yield "ckpt_name", str(error)
 
@@ -42,8 +42,8 @@ class CheckpointLoaderSimple(Node[Checkpoint], category="loaders", display="Load
         return repr(FileIdentity.of(paths.find("checkpoints", self.ckpt_name)))
 
     def run(self, ctx: Context) -> Checkpoint:
-        def embedding(name: str) -> Path | None:
-            return find_embedding(ctx.paths, name)
+        return self._load(ctx.paths, ctx.resource(Memory))
 
-        path = ctx.paths.find("checkpoints", self.ckpt_name)
-        return Checkpoint(*load_checkpoint(path, ctx.resource(Memory), find_embedding=embedding))
+    def _load(self, paths: Paths, memory: Memory) -> Checkpoint:
+        path = paths.find("checkpoints", self.ckpt_name)
+        return Checkpoint(*load_checkpoint(path, memory, find_embedding=partial(find_embedding, paths)))
