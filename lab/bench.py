@@ -1,7 +1,7 @@
 """`make bench`: seconds and memory of each stage at Stable Diffusion 1.5's full size, beside the reference's figures.
 
-Every case runs in a process of its own and reports medians: wall seconds, CPU seconds (user + system, all threads) and the peak
-of anonymous memory. The result is written as JSON and compared with the last one.
+Every case runs in a process of its own and reports medians of wall and CPU seconds (user + system, all threads), and the
+peak of anonymous memory. The result is written as JSON and compared with the last one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LAST = BUILD / "bench.json"
 
 @dataclass(frozen=True)
 class Reference:
-    """CPU seconds that ComfyUI 0.3.64 took for the same work (fp32, two cores), and the most that Darkroom allows itself."""
+    """CPU seconds of ComfyUI 0.3.64 for the same work (fp32, two cores), and the share that Darkroom allows itself."""
 
     cpu_s: float
     limit: float
@@ -235,14 +235,18 @@ def run_case(name: str) -> dict[str, object]:
 
 def in_own_process(arguments: list[str]) -> list[dict[str, object]]:
     """Run a module that prints JSON, one object a line, and give the objects."""
-    out = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
 
 def line(name: str, result: dict[str, object], last: dict[str, object] | None) -> str:
     """One row of the table: wall, CPU, memory, the ratio to the reference and to the last run."""
     wall, cpu, memory = result["wall_s"], result["cpu_s"], result["peak_anonymous_bytes"]
-    assert isinstance(wall, float) and isinstance(cpu, float) and isinstance(memory, int)
+    assert isinstance(wall, float)
+    assert isinstance(cpu, float)
+    assert isinstance(memory, int)
     text = f"{name:30} {wall:8.2f} s wall {cpu:8.2f} s CPU {memory / 2**30:6.2f} GiB"
     if reference := REFERENCES.get(name):
         ratio = cpu / reference.cpu_s
@@ -268,7 +272,10 @@ def main() -> None:
     for name in (name for name in CASES if arguments.only in name):
         [result] = in_own_process(["lab.bench", "--case", name])
         if name == "ceilings":
-            print("this machine, float32:", ", ".join(f"{key} {value}" for key, value in result.items() if key.endswith("gflops")))
+            print(
+                "this machine, float32:",
+                ", ".join(f"{key} {value}" for key, value in result.items() if key.endswith("gflops")),
+            )
         else:
             print(line(name, result, last.get(name)), flush=True)
         results[name] = result

@@ -34,7 +34,7 @@ class Case:
 
 
 def absolute(ours: Tensor, reference: Tensor, limit: float) -> list[Difference]:
-    """The largest difference of two tensors in their own unit. Another shape is an infinite difference; NaN equals NaN."""
+    """The largest difference of two tensors in their own unit: infinite for another shape. NaN equals NaN."""
     if ours.shape != reference.shape:
         return [Difference(float("inf"), limit, f"the shape is {list(ours.shape)}, not {list(reference.shape)}")]
     unequal = ~((ours == reference) | (ours.isnan() & reference.isnan()))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab import parity_features, parity_nodes, parity_sampling, parity_sd15, parity_text
+from lab import parity_features, parity_graphs, parity_nodes, parity_sampling, parity_sd15, parity_text
 from lab.cases import Case
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
@@ -19,8 +19,10 @@ def cases(folder: Path) -> Iterator[Case]:
     yield from parity_sampling.cases(folder)
     yield from parity_text.cases(folder)
     yield from parity_features.cases(folder)
-    yield from parity_nodes.cases(folder)
-    yield from parity_sd15.cases(folder, BUILD)
+    full_size = parity_sd15.FullSize(folder, BUILD)
+    yield from parity_nodes.cases(folder, lambda: full_size.parts[0])
+    yield from parity_sd15.cases(full_size)
+    yield from parity_graphs.cases(folder, lambda: full_size.checkpoint)
 
 
 def report(case: Case) -> str:
@@ -33,7 +35,9 @@ def report(case: Case) -> str:
         print(f"skip  {case.name}: holds nothing to compare", flush=True)
         return "skipped"
     # NaN is farther than anything: not (NaN <= x).
-    worst = max(result, key=lambda difference: float("inf") if not difference.within else difference.value / difference.limit)
+    worst = max(
+        result, key=lambda difference: float("inf") if not difference.within else difference.value / difference.limit
+    )
     passed = all(difference.within for difference in result)
     print(f"{'ok   ' if passed else 'FAIL '} {case.name}: {worst}", flush=True)
     return "passed" if passed else "failed"

@@ -1,4 +1,4 @@
-"""Comparisons with sets f and g of the reference: small networks of every family, and whole runs of features as API graphs."""
+"""Comparisons with set f of the reference: small networks of every family."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FORWARD = {"of_std": 2e-5, "l2": 2e-5}
 """The tolerance of single forwards, in the README of set f."""
 
 
-def by_recipe(network: nn.Module, prefix: str, salt: str) -> nn.Module:
+def by_recipe(network: nn.Module, prefix: str, salt: str) -> None:
     """Give a network on the meta device the weights of the recipe, and make it ready for the CPU."""
     state = {key: weight(prefix + key, tuple(t.shape), salt).float() for key, t in network.state_dict().items()}
     network.load_state_dict(state, assign=True)
-    return prepare(network.eval().requires_grad_(False), torch.device("cpu"))
+    prepare(network)
 
 
 def unet_config(config: dict[str, Any]) -> UNetConfig | str:
@@ -65,16 +65,16 @@ def unet(case: dict[str, Any], name: str, index: dict[str, Any], tensors: dict[s
     differences = []
     for number in range(len(case["forwards"])):
         x, t = tensors[f"{name}.x{number}"], tensors[f"{name}.t{number}"]
-        shape = tuple(case["keys"] and eval_shape(case["forwards"][number]["context"]))
         context = tensors.get(f"{name}.context{number}")
         if context is None:
+            shape = shape_in(case["forwards"][number]["context"])
             context = uniform(f"{index['set']}-f-in:{name}.c{number}", shape)
         with torch.inference_mode():
             differences += relative(network(x, t, context), tensors[f"{name}.out{number}"], **FORWARD)
     return differences
 
 
-def eval_shape(text: str) -> tuple[int, ...]:
+def shape_in(text: str) -> tuple[int, ...]:
     """The shape at the end of a sentence such as "context0 = input rule, name 'sd1.c0', shape [2, 77, 64]"."""
     return tuple(json.loads(text[text.rindex("[") :]))
 
@@ -115,8 +115,3 @@ def cases(folder: Path) -> Iterator[Case]:
                 return compare(case, name, index, load_file(path.with_suffix(".safetensors")))
 
             yield Case(f"{path.stem} {name}", run)
-    graphs = folder / "features" / "g_index.json"
-    if graphs.exists():
-        for name, case in json.loads(graphs.read_text())["cases"].items():
-            note = case["note"]
-            yield Case(f"g {name}", lambda note=note: f"not covered yet: {note}")  # type: ignore[misc]

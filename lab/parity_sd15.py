@@ -1,4 +1,4 @@
-"""Comparisons with set d of the reference: whole runs on a full-size SD1.5 checkpoint of random weights, made by its recipe."""
+"""Comparisons with set d of the reference: runs on a full-size SD1.5 checkpoint whose random weights a recipe makes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from diffusion.sampling import Latent, denoising
 from lab.cases import Case, Difference, relative
 from lab.recipe import read_shapes, sha256, write_checkpoint
 
-Run = Callable[["Bench", dict[str, Any], dict[str, Tensor]], list[Difference] | str]
+Run = Callable[["FullSize", dict[str, Any], dict[str, Tensor]], list[Difference] | str]
 
 
 @dataclass(frozen=True)
-class Bench:
+class FullSize:
     """The folder of reference numbers, and the checkpoint that belongs to it."""
 
     folder: Path
@@ -94,29 +94,29 @@ def conditioning(ours: list[Any], reference: dict[str, Tensor], name: str = "") 
     return relative(cond, reference[f"{name}cond"]) + relative(extras["pooled_output"], reference[f"{name}pooled"])
 
 
-def clip(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+def clip(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
     return [
         difference
         for number, prompt in enumerate(item["prompts"])
         for layer in item["layers"]
-        for difference in conditioning(bench.text(prompt, layer), reference, f"p{number}_L{-layer}.")
+        for difference in conditioning(full_size.text(prompt, layer), reference, f"p{number}_L{-layer}.")
     ]
 
 
-def clip_long(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
-    return conditioning(bench.text(item["prompt"]), reference)
+def clip_long(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+    return conditioning(full_size.text(item["prompt"]), reference)
 
 
-def ti_clip(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+def ti_clip(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
     return [
         difference
         for number, prompt in enumerate(item["prompts"])
-        for difference in conditioning(bench.text(prompt), reference, f"p{number}.")
+        for difference in conditioning(full_size.text(prompt), reference, f"p{number}.")
     ]
 
 
-def unet(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
-    model = bench.parts[0]
+def unet(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+    model = full_size.parts[0]
     sigma = reference["sigma"]
     with torch.inference_mode():
         eps = model.network()(reference["x"], reference["t"], reference["context"])
@@ -127,8 +127,8 @@ def unet(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> li
     return relative(eps, reference["eps"]) + relative(denoised, reference["denoised"])
 
 
-def vae(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
-    vae = bench.parts[2]
+def vae(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+    vae = full_size.parts[2]
     return (
         relative(vae.decode(reference["latent"]), reference["decoded"])
         + relative(vae.encode(reference["image"]), reference["encoded"])
@@ -136,42 +136,44 @@ def vae(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> lis
     )
 
 
-def ksampler(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+def ksampler(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
     latent = empty(1, 4, item["h"] // 8, item["w"] // 8)
-    return relative(bench.sample(item, latent)["samples"], reference["samples"])
+    return relative(full_size.sample(item, latent)["samples"], reference["samples"])
 
 
-def plain(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+def plain(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
     latent = empty(*reference["samples"].shape)
-    return relative(bench.sample(item, latent)["samples"], reference["samples"])
+    return relative(full_size.sample(item, latent)["samples"], reference["samples"])
 
 
-def img2img(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
-    ours = bench.sample(item, {"samples": reference["latent"]}, denoise=item["denoise"])
+def img2img(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+    ours = full_size.sample(item, {"samples": reference["latent"]}, denoise=item["denoise"])
     return relative(ours["samples"], reference["samples"])
 
 
-def inpaint(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+def inpaint(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
     mask = reference["mask"].reshape(-1, 1, *reference["mask"].shape[-2:])
     latent = {"samples": reference["latent"], "noise_mask": mask}
-    whole = bench.sample(item, latent)
-    part = bench.sample(item, latent, sampler_name="ddim", scheduler="ddim_uniform", denoise=item["denoise"])
-    return relative(whole["samples"], reference["samples_euler"]) + relative(part["samples"], reference["samples_ddim_d"])
+    whole = full_size.sample(item, latent)
+    part = full_size.sample(item, latent, sampler_name="ddim", scheduler="ddim_uniform", denoise=item["denoise"])
+    return relative(whole["samples"], reference["samples_euler"]) + relative(
+        part["samples"], reference["samples_ddim_d"]
+    )
 
 
-def batch(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+def batch(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
     shape = reference["samples"].shape
-    whole = bench.sample(item, empty(*shape))
-    part = bench.sample(item, {**empty(*shape), "batch_index": [2, 3]})
+    whole = full_size.sample(item, empty(*shape))
+    part = full_size.sample(item, {**empty(*shape), "batch_index": [2, 3]})
     return relative(whole["samples"], reference["samples"]) + relative(part["samples"], reference["samples_frombatch"])
 
 
-def advanced(bench: Bench, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
+def advanced(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
     latent = empty(*reference["first"].shape)
     half = item["steps"] // 2
-    first = bench.sample(item, latent, start_step=0, last_step=half)
-    second = bench.sample(item, first, add_noise=False, start_step=half, last_step=10000, force_full_denoise=True)
-    other = bench.sample(item, latent, sampler_name="dpmpp_2m", start_step=1, last_step=3, force_full_denoise=True)
+    first = full_size.sample(item, latent, start_step=0, last_step=half)
+    second = full_size.sample(item, first, add_noise=False, start_step=half, last_step=10000, force_full_denoise=True)
+    other = full_size.sample(item, latent, sampler_name="dpmpp_2m", start_step=1, last_step=3, force_full_denoise=True)
     return (
         relative(first["samples"], reference["first"])
         + relative(second["samples"], reference["second"])
@@ -202,17 +204,16 @@ def run_for(name: str) -> Run | None:
     return RUNS.get(name)
 
 
-def cases(folder: Path, build: Path) -> Iterator[Case]:
-    """Every case of set d in the folder."""
-    if not (folder / "d_index.json").exists():
+def cases(full_size: FullSize) -> Iterator[Case]:
+    """Every case of set d."""
+    if not (full_size.folder / "d_index.json").exists():
         return
-    bench = Bench(folder, build)
-    for name, item in bench.index["items"].items():
+    for name, item in full_size.index["items"].items():
         run = run_for(name)
 
         def compare(name: str = name, item: dict[str, Any] = item, run: Run | None = run) -> list[Difference] | str:
             if run is None:
                 return f"not covered yet: {item['what'].split(':')[0]}"
-            return run(bench, item, load_file(folder / f"d_{name}.safetensors"))
+            return run(full_size, item, load_file(full_size.folder / f"d_{name}.safetensors"))
 
         yield Case(f"d {name}", compare)

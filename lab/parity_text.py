@@ -29,7 +29,7 @@ def load_embedding(folder: Path, name: str) -> Sequence[Tensor] | None:
 
 
 def readable(value: Any, weight: Any, word: int) -> str:
-    """A token as text that can be compared: an id or the first numbers of a vector, the weight (also "nan"), the word."""
+    """A token as text that can be compared: its id or the first numbers of its vector, its weight, its word."""
     if isinstance(value, Tensor):
         value = value[:4].tolist()
     elif isinstance(value, dict):

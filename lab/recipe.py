@@ -1,4 +1,4 @@
-"""Weights that anybody can make again: each tensor is a function of its key and shape. Used by tests and by `make parity`."""
+"""Weights that anybody can make again: each tensor is a function of its key and shape. For tests and `make parity`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def uniform(name: str, shape: tuple[int, ...]) -> Tensor:
 
 
 def weight(key: str, shape: tuple[int, ...], salt: str = "") -> Tensor:
-    """The float16 tensor (int64 for position_ids) of a checkpoint's key, as `checkpoint_recipe.json` of the reference says."""
+    """The float16 tensor (int64 for position_ids) of a checkpoint's key, by the rule of `checkpoint_recipe.json`."""
     if key.endswith("position_ids"):
         return torch.arange(math.prod(shape)).reshape(shape)
     if key.endswith("logit_scale"):
@@ -50,10 +50,12 @@ def weight(key: str, shape: tuple[int, ...], salt: str = "") -> Tensor:
 def write_checkpoint(
     shapes: Mapping[str, tuple[int, ...]], path: Path, *, salt: str = "", metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write the tensors of these keys and shapes as one safetensors file, beside the path first, then renamed onto it."""
+    """Write tensors of these keys and shapes as one safetensors file: beside the path first, then renamed onto it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    save_file({key: weight(key, shapes[key], salt) for key in sorted(shapes)}, beside, dict(metadata) if metadata else None)
+    save_file(
+        {key: weight(key, shapes[key], salt) for key in sorted(shapes)}, beside, dict(metadata) if metadata else None
+    )
     beside.replace(path)
 
 

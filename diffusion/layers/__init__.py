@@ -1,1 +1,1 @@
-"""The networks: a UNet that predicts noise and a VAE between pictures and latents, with a checkpoint file's own keys."""
+"""The networks: a UNet that predicts noise, a VAE between pictures and latents; their keys are a checkpoint's own."""

@@ -1,4 +1,4 @@
-"""Attention and the transformer blocks of a latent diffusion UNet (Vaswani et al. 2017; Rombach et al. 2022, arXiv:2112.10752)."""
+"""Attention and the transformer blocks of a UNet (Vaswani et al. 2017, arXiv:1706.03762; arXiv:2112.10752)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The UNet of Stable Diffusion: a noisy latent, a time step and a context go in, the prediction of the noise comes out.
 
-Architecture: Ho et al. 2020 (arXiv:2006.11239), Dhariwal and Nichol 2021 (arXiv:2105.05233), Rombach et al. 2022 (arXiv:2112.10752).
+Ho et al. 2020 (arXiv:2006.11239), Dhariwal and Nichol 2021 (arXiv:2105.05233), Rombach et al. 2022 (arXiv:2112.10752).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from diffusion.layers.attention import SpatialTransformer
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Everything that shapes a UNet. The defaults are Stable Diffusion 1. Tuples have one entry per level, finest first."""
+    """Everything that shapes a UNet; the defaults are Stable Diffusion 1. Tuples have an entry per level, finest first."""
 
     in_channels: int = 4
     out_channels: int = 4
@@ -33,7 +33,9 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         if (self.num_heads is None) == (self.head_dim is None):
-            raise ValueError("a UNet has either a fixed number of heads or a fixed head size: set one of num_heads, head_dim")
+            raise ValueError(
+                "a UNet has either a fixed number of heads or a fixed head size: set one of num_heads, head_dim"
+            )
 
     def heads(self, channels: int) -> int:
         """How many attention heads a layer of this many channels has."""
@@ -152,7 +154,9 @@ class UNet(nn.Module):
                 self.input_blocks.append(Stage(Downsample(channels)))
                 skip_channels.append(channels)
 
-        self.middle_block = Stage(res(channels, channels), *transformer(channels, config.middle_depth), res(channels, channels))
+        self.middle_block = Stage(
+            res(channels, channels), *transformer(channels, config.middle_depth), res(channels, channels)
+        )
 
         self.output_blocks = nn.ModuleList()
         for level, (mult, blocks, depth) in reversed(list(enumerate(levels))):
@@ -164,7 +168,9 @@ class UNet(nn.Module):
                 self.output_blocks.append(Stage(*stage))
 
         self.out = nn.Sequential(
-            nn.GroupNorm(groups, channels), nn.SiLU(inplace=True), nn.Conv2d(channels, config.out_channels, 3, padding=1)
+            nn.GroupNorm(groups, channels),
+            nn.SiLU(inplace=True),
+            nn.Conv2d(channels, config.out_channels, 3, padding=1),
         )
 
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:

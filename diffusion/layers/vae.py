@@ -1,4 +1,4 @@
-"""The VAE of Stable Diffusion: pictures to latents of an eighth of the size, and back (Esser et al. 2021, arXiv:2012.09841)."""
+"""The VAE of Stable Diffusion: pictures to latents an eighth as large, and back (Esser et al. 2021, arXiv:2012.09841)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from diffusion.layers.attention import attention
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """Everything that shapes a VAE. The defaults are Stable Diffusion 1. channel_mult has one entry per level, finest first."""
+    """Everything that shapes a VAE; the defaults are Stable Diffusion 1. channel_mult begins with the finest level."""
 
     channels: int = 128
     channel_mult: tuple[int, ...] = (1, 2, 4, 4)
@@ -96,7 +96,7 @@ class Upsample(nn.Module):
 
 
 class Level(nn.Module):
-    """The residual blocks of one resolution, under the checkpoint's key `block`, and the step to the next resolution."""
+    """The residual blocks of one resolution, under the key `block`, and the step to the next resolution."""
 
     def __init__(self, blocks: list[ResBlock], step: tuple[str, nn.Module] | None) -> None:
         super().__init__()
@@ -179,7 +179,7 @@ class Decoder(nn.Module):
 
 
 class VAE(nn.Module):
-    """The network of a checkpoint's `first_stage_model.` keys. Pictures are [B, 3, H, W] in -1..1, latents are unscaled."""
+    """The network of the keys `first_stage_model.`. Pictures are [B, 3, H, W] in -1..1, latents are unscaled."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
