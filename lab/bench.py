@@ -1,6 +1,6 @@
 """`make bench`: seconds and memory of each stage at Stable Diffusion 1.5's full size, beside the reference's figures.
 
-Every case runs in a process of its own and reports medians of wall and CPU seconds (user + system, all threads), and the
+Each case runs in a process of its own and reports medians of wall and CPU seconds (user + system, all threads), and the
 peak of anonymous memory. The result is written as JSON and compared with the last one.
 """
 

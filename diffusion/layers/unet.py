@@ -17,7 +17,7 @@ from diffusion.layers.attention import SpatialTransformer
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """Everything that shapes a UNet; the defaults are Stable Diffusion 1. Tuples have an entry per level, finest first."""
+    """What shapes a UNet; the defaults are Stable Diffusion 1. Tuples have one entry per level, finest first."""
 
     in_channels: int = 4
     out_channels: int = 4

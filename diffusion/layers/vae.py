@@ -1,4 +1,4 @@
-"""The VAE of Stable Diffusion: pictures to latents an eighth as large, and back (Esser et al. 2021, arXiv:2012.09841)."""
+"""The VAE of Stable Diffusion: pictures to latents and back (Esser et al. 2021, arXiv:2012.09841)."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def vae() -> nn.Module:
 
 
 def assert_same(ours: Tensor, reference: Tensor) -> None:
-    """Within 2e-5 of the reference's standard deviation. Another attention kernel or thread count changes half of it."""
+    """Within 2e-5 of the reference's standard deviation. Another kernel or thread count changes half of it."""
     assert ours.shape == reference.shape
     assert ((ours - reference).abs().max() / reference.std()).item() < 2e-5
 
