@@ -1,1 +1,43 @@
-"""The workflow engine: documents in, outputs out. Read in this order: model, node, registry, read, validate, plan."""
+"""The workflow engine: documents in, outputs out.
+
+Read in this order: model, node, registry, read, validate, plan, fingerprint, survey, run, engine. In one piece:
+
+>>> import asyncio, tempfile
+>>> from pathlib import Path
+>>> class Add(Node[int]):
+...     a: int = Int(default=0)
+...     b: int = Int(default=0)
+...     def run(self, ctx: Context) -> int:
+...         return self.a + self.b
+>>> paths = Paths(Path(tempfile.mkdtemp()))
+>>> document = read(b'{"1": {"class_type": "Add", "inputs": {"a": 1, "b": 2}}}')
+>>> graph = validate(document, Registry(Add), paths, targets=["1"])
+>>> with Lanes() as lanes:
+...     engine = Engine(lanes, MemoryCache(limit_bytes=10**6, codec=WeightlessValues()), paths)
+...     asyncio.run(engine.run(plan(graph))).outputs
+{'1': (3,)}
+"""
+
+from graph.cache import Cache, Entry, ValueCodec, WeightlessValues
+from graph.cache.memory import MemoryCache
+from graph.context import Cancelled, Context
+from graph.engine import Engine
+from graph.lanes import Lanes
+from graph.model import Document, Graph, Link, Plan, Spec, Task
+from graph.node import UNFINISHED, LinkedInput, Node, Stepper, Unfinished
+from graph.paths import PathError, Paths
+from graph.plan import plan
+from graph.problems import DocumentError, Problem
+from graph.read import read
+from graph.registry import Registry
+from graph.run import Failure, Result
+from graph.validate import validate
+from graph.widgets import Choice, Float, Int, ModelNames, Text, Toggle, Wire
+from graph.wire import Socket
+
+__all__ = [
+    "UNFINISHED", "Cache", "Cancelled", "Choice", "Context", "Document", "DocumentError", "Engine", "Entry", "Failure",
+    "Float", "Graph", "Int", "Lanes", "Link", "LinkedInput", "MemoryCache", "ModelNames", "Node", "PathError", "Paths",
+    "Plan", "Problem", "Registry", "Result", "Socket", "Spec", "Stepper", "Task", "Text", "Toggle", "Unfinished",
+    "ValueCodec", "WeightlessValues", "Wire", "plan", "read", "validate",
+]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 from graph.cache import Cache
 from graph.events import Sink
+from graph.fingerprint import Fingerprinter
 from graph.lanes import Lanes, Slice
 from graph.model import Plan
 from graph.paths import Paths
@@ -63,7 +64,8 @@ class Engine:
         over = asyncio.Event()
         run = Run(
             plan, self.paths, self.cache, run_id=run_id or str(uuid.uuid4()), keep=keep, sink=sink,
-            resources=self.resources, salt=(self.code, self.environment), order=(-priority, next(self._ages)),
+            resources=self.resources, order=(-priority, next(self._ages)),
+            printer=Fingerprinter(plan.graph, self.paths, code=self.code, environment=self.environment),
             on_over=partial(loop.call_soon_threadsafe, over.set),
         )  # fmt: skip
         self.lanes.put(Slice("io", run.urgency(-1), run.prepare))

@@ -10,15 +10,26 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from graph import events
 from graph.cache import Cache, Entry
 from graph.call import NodeContext, instance, split
 from graph.context import Cancelled
+from graph.events import (
+    Event,
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodesCached,
+    NodeStarted,
+    RunFinished,
+    RunStarted,
+    Sink,
+)
 from graph.fingerprint import Fingerprinter
 from graph.lanes import Slice, Urgency
 from graph.model import Plan
-from graph.node import UNFINISHED, Stepper
+from graph.node import UNFINISHED
 from graph.paths import Paths
+from graph.survey import Progress, Survey, survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +59,6 @@ class Result:
     failures: tuple[Failure, ...]
 
 
-class Progress:
-    """How far one task of a run is."""
-
-    __slots__ = (
-        "context", "done", "dropped", "queued", "seconds", "sources", "started", "stepper", "takers", "uses", "waiting",
-    )  # fmt: skip
-
-    def __init__(self, sources: Collection[int], *, done: bool = False) -> None:
-        self.sources = sources  # tasks it takes values from
-        self.takers: list[int] = []  # tasks that wait for it
-        self.waiting = 0  # how many of its sources are not done
-        self.uses = 0  # how many tasks, and the result, still need its values
-        self.queued = False  # its first slice was handed to a lane
-        self.started = False
-        self.done = done
-        self.dropped = False  # it failed, cannot run any more, or nobody needs it any more
-        self.seconds = 0.0
-        self.stepper: Stepper[Any] | None = None
-        self.context: NodeContext | None = None
-
-
 class Run:
     """One plan under way. prepare() gives the first slices, each slice those that it made ready, until none is left.
 
@@ -83,13 +73,13 @@ class Run:
         *,
         run_id: str,
         keep: Collection[str],
-        sink: events.Sink | None,
+        sink: Sink | None,
         resources: Mapping[type, Any],
-        salt: tuple[str, str],
+        printer: Fingerprinter,
         order: tuple[int, int],
         on_over: Callable[[], object],
     ) -> None:
-        """`salt` is the code and environment of fingerprints, `order` the first two parts of the slices' urgency."""
+        """`keep` names nodes whose outputs are wanted besides those of the targets, `order` begins every urgency."""
         self.id = run_id
         self.paths = paths
         self.prompt = plan.graph.prompt
@@ -100,7 +90,7 @@ class Run:
         self._plan = plan
         self._cache = cache
         self._sink = sink
-        self._salt = salt
+        self._printer = printer
         self._order = order
         self._on_over = on_over
         self._began = time.perf_counter()
@@ -108,13 +98,7 @@ class Run:
         self._kept = {node_id: indices[node_id] for node_id in (*plan.targets, *keep)}
         self._lock = threading.Lock()
         self._active = 1  # slices that wait in a lane or are being worked on; prepare() is the first
-        self._keys: list[str | None] = []
-        self._errors: dict[int, Exception] = {}  # of nodes whose fingerprint could not be taken
-        self._leaders: list[int] = []  # the first task with the same key, whose outputs a task shares
-        self._progress: dict[int, Progress] = {}  # of the tasks that are needed
-        self._values: list[tuple[Any, ...] | None] = [None] * len(plan.tasks)
-        self._ui: dict[str, Mapping[str, Sequence[Any]]] = {}
-        self._cached: list[str] = []
+        self._state = Survey()
         self._failures: list[Failure] = []
 
     def urgency(self, index: int) -> Urgency:
@@ -123,24 +107,19 @@ class Run:
 
     def result(self) -> Result:
         """What came of it; only when the run is over."""
-        outputs = {
-            node_id: values
-            for node_id, index in self._kept.items()
-            if (values := self._values[self._leaders[index]]) is not None
-        }
-        tasks = self._plan.tasks
-        seconds = {
-            tasks[index].id: each.seconds for index, each in self._progress.items() if each.started and each.done
-        }
-        return Result(outputs, self._ui, seconds, tuple(self._cached), tuple(self._failures))
+        state, tasks = self._state, self._plan.tasks
+        values = {node_id: state.values[state.leaders[index]] for node_id, index in self._kept.items()}
+        outputs = {node_id: given for node_id, given in values.items() if given is not None}
+        ran = {tasks[index].id: each for index, each in state.progress.items() if each.started and each.done}
+        seconds = {node_id: each.seconds for node_id, each in ran.items()}
+        return Result(outputs, state.ui, seconds, tuple(state.cached), tuple(self._failures))
 
     def cancel(self) -> None:
         """Begin nothing more; what is being worked on ends at its next step, or when it next looks."""
         with self._lock:
             self.is_cancelled = True
-            waiting = [
-                each for each in self._progress.values() if each.queued and not each.started and not each.dropped
-            ]
+            tasks = self._state.progress.values()
+            waiting = [each for each in tasks if each.queued and not each.started and not each.dropped]
             for each in waiting:
                 self._withdraw(each)
             over = bool(waiting) and self._active == 0
@@ -149,30 +128,27 @@ class Run:
 
     def report(self, node_id: str, value: float, total: float, preview: object | None) -> None:
         """Tell of a node's progress."""
-        self._emit(events.NodeProgress(self.id, node_id, value, total, preview))
+        self._emit(NodeProgress(self.id, node_id, value, total, preview))
 
     # -- slices
 
     def prepare(self) -> Iterable[Slice]:
         """The first slice: find out what must run, and give the slices that can begin."""
         try:
-            needed = self._find_needed()
+            state = survey(self._plan, self._kept.values(), self._cache, self._printer)
         except BaseException as error:
             self._crash(error)
-            needed = {}
-        if self._sink is not None:
-            tasks = self._plan.tasks
-            to_run = tuple(tasks[index].id for index, each in sorted(needed.items()) if not each.done)
-            self._emit(events.RunStarted(self.id, to_run))
-            self._emit(events.NodesCached(self.id, tuple(self._cached)))
+            return self._advance(())
+        to_run = [index for index, each in sorted(state.progress.items()) if not each.done]
+        self._emit(RunStarted(self.id, tuple(self._plan.tasks[index].id for index in to_run)))
+        self._emit(NodesCached(self.id, tuple(state.cached)))
         with self._lock:
-            self._progress = needed
-            ready = [index for index, each in needed.items() if not each.waiting and not each.done]
-        return self._advance(ready)
+            self._state = state
+        return self._advance([index for index in to_run if not state.progress[index].waiting])
 
     def _execute(self, index: int) -> Iterable[Slice]:
         """One slice of a task: all of an ordinary node, one step of a stepper."""
-        task, progress = self._plan.tasks[index], self._progress[index]
+        task, progress = self._plan.tasks[index], self._state.progress[index]
         with self._lock:
             if not progress.started:
                 if progress.dropped:
@@ -196,11 +172,11 @@ class Run:
     def _first_slice(self, index: int, progress: Progress) -> Any:
         task = self._plan.tasks[index]
         if self._sink is not None:
-            self._emit(events.NodeStarted(self.id, task.id, task.schema.name))
-        if index in self._errors:
-            raise self._errors[index]
+            self._emit(NodeStarted(self.id, task.id, task.schema.name))
+        if index in self._state.errors:
+            raise self._state.errors[index]
         context = progress.context = NodeContext(self, task.id)
-        node = instance(task, self._values, self._leaders)
+        node = instance(task, self._state.values, self._state.leaders)
         progress.stepper = node.stepper()
         if progress.stepper is None:
             return node.run(context)
@@ -210,7 +186,7 @@ class Run:
     # -- what a slice leads to
 
     def _finish(self, index: int, outputs: tuple[Any, ...]) -> Iterable[Slice]:
-        task, progress = self._plan.tasks[index], self._progress[index]
+        task, progress = self._plan.tasks[index], self._state.progress[index]
         assert progress.context is not None
         shown = progress.context.shown
         progress.context = None
@@ -220,25 +196,25 @@ class Run:
                 stepper.close()
         except BaseException as error:
             return self._fail(index, error)
-        key = self._keys[index]
+        key = self._state.keys[index]
         if key is not None and not task.schema.effect:
             try:
                 self._cache.put(key, Entry(outputs, shown, progress.seconds))
             except Exception as error:
                 self._crash(error)
         if self._sink is not None:
-            self._emit(events.NodeFinished(self.id, task.id, shown, progress.seconds))
+            self._emit(NodeFinished(self.id, task.id, shown, progress.seconds))
         ready = []
         with self._lock:
             progress.done = True
             if shown:
-                self._ui[task.id] = shown
+                self._state.ui[task.id] = shown
             if not progress.dropped:
-                self._values[index] = outputs if progress.uses else None
+                self._state.values[index] = outputs if progress.uses else None
                 for source in progress.sources:
                     self._release(source)
             for taker in progress.takers:
-                waiting = self._progress[taker]
+                waiting = self._state.progress[taker]
                 waiting.waiting -= 1
                 if not waiting.waiting:
                     ready.append(taker)
@@ -246,7 +222,7 @@ class Run:
 
     def _fail(self, index: int, error: BaseException) -> Iterable[Slice]:
         """The task gave nothing: what needs it cannot run, what only it needed need not run."""
-        task, progress = self._plan.tasks[index], self._progress[index]
+        task, progress = self._plan.tasks[index], self._state.progress[index]
         progress.context = None
         if progress.stepper is not None:
             stepper, progress.stepper = progress.stepper, None
@@ -256,7 +232,7 @@ class Run:
                 error = another if isinstance(error, Cancelled) else error
         if not isinstance(error, Cancelled) or not (self.is_cancelled or progress.dropped):
             failure = Failure(task.id, task.schema.name, error)
-            self._emit(events.NodeFailed(self.id, task.id, task.schema.name, error, str(failure)))
+            self._emit(NodeFailed(self.id, task.id, task.schema.name, error, str(failure)))
             with self._lock:
                 self._failures.append(failure)
         with self._lock:
@@ -266,9 +242,9 @@ class Run:
     def _advance(self, ready: Collection[int]) -> Iterable[Slice]:
         """Ends a slice: gives those of the tasks that are ready now, and ends the run if nothing is left to do."""
         with self._lock:
-            begin = [index for index in ready if not self.is_cancelled and not self._progress[index].dropped]
+            begin = [index for index in ready if not self.is_cancelled and not self._state.progress[index].dropped]
             for index in begin:
-                self._progress[index].queued = True
+                self._state.progress[index].queued = True
             self._active += len(begin) - 1
             over = self._active == 0
         if over:
@@ -282,7 +258,7 @@ class Run:
         """The task will give nothing. So those that take from it cannot run, and others may not be needed any more."""
         stack = [index]
         while stack:
-            progress = self._progress[stack.pop()]
+            progress = self._state.progress[stack.pop()]
             if progress.dropped or progress.done:
                 continue
             if progress.queued and not progress.started:
@@ -293,11 +269,11 @@ class Run:
 
     def _release(self, source: int) -> bool:
         """One use of a task's values less; whether that makes the task itself needless."""
-        progress = self._progress[source]
+        progress = self._state.progress[source]
         progress.uses -= 1
         if progress.uses:
             return False
-        self._values[source] = None
+        self._state.values[source] = None
         return not progress.done
 
     def _withdraw(self, progress: Progress) -> None:
@@ -305,62 +281,9 @@ class Run:
         progress.dropped = True
         self._active -= 1
 
-    # -- the first slice
-
-    def _find_needed(self) -> dict[int, Progress]:
-        """What must run or come from the cache for the kept nodes, each wired to those that take its values."""
-        tasks = self._plan.tasks
-        self._take_fingerprints()
-        wanted = bytearray(len(tasks))
-        for index in self._kept.values():
-            wanted[index] = 1
-        needed: dict[int, Progress] = {}
-        for index in range(len(tasks) - 1, -1, -1):
-            if not wanted[index]:
-                continue
-            task, leader, key = tasks[index], self._leaders[index], self._keys[index]
-            if leader != index:
-                wanted[leader] = 1
-                self._cached.append(task.id)
-                continue
-            entry = self._cache.get(key) if key is not None and not task.schema.effect else None
-            if entry is not None:
-                self._values[index] = entry.outputs
-                self._cached.append(task.id)
-                if entry.ui:
-                    self._ui[task.id] = entry.ui
-                needed[index] = Progress((), done=True)
-                continue
-            needed[index] = Progress({self._leaders[source] for _, source, _ in task.wires})
-            for _, source, _ in task.wires:
-                wanted[source] = 1
-        for index, progress in needed.items():
-            for source in progress.sources:
-                giver = needed[source]
-                giver.uses += 1
-                if not giver.done:
-                    giver.takers.append(index)
-                    progress.waiting += 1
-        for index in self._kept.values():
-            needed[self._leaders[index]].uses += 1
-        self._cached.reverse()  # in the order of the plan
-        return needed
-
-    def _take_fingerprints(self) -> None:
-        printer = Fingerprinter(self._plan.graph, self.paths, code=self._salt[0], environment=self._salt[1])
-        leaders: dict[str, int] = {}
-        for index, task in enumerate(self._plan.tasks):
-            key: str | None = None
-            try:
-                key = printer.of(task, self._keys)
-            except Exception as error:  # the node's own code; it counts when the node's turn comes
-                self._errors[index] = error
-            self._keys.append(key)
-            self._leaders.append(index if key is None or task.schema.effect else leaders.setdefault(key, index))
-
     # -- the world
 
-    def _emit(self, event: events.Event) -> None:
+    def _emit(self, event: Event) -> None:
         if self._sink is not None:
             try:
                 self._sink(event)
@@ -377,6 +300,6 @@ class Run:
         status: Literal["succeeded", "failed", "cancelled"] = "failed" if self._failures else "succeeded"
         if self.is_cancelled:
             status = "cancelled"
-        self._emit(events.RunFinished(self.id, status, time.perf_counter() - self._began))
+        self._emit(RunFinished(self.id, status, time.perf_counter() - self._began))
         with contextlib.suppress(RuntimeError):  # the event loop was stopped by force
             self._on_over()

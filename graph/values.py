@@ -55,8 +55,8 @@ def refuse_choice(item: Input, value: Any, choices: Sequence[Any]) -> Refusal:
     near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)
     meant = f"did you mean {show(near[0])}? There are" if near else "there are"
     if isinstance(item.choices, ModelNames):
-        kind = item.choices.kind
-        sentence = f"asks for what is not there: no file {show(value)} in models/{kind}; {meant}: {some(choices)}"
+        there = f"{meant}: {some(choices)}" if choices else "that folder is empty: put the file there"
+        sentence = f"finds no file {show(value)} in models/{item.choices.kind}; {there}"
     else:
         sentence = f"is {show(value)}, which is not in its list; {meant}: {some(choices, 12)}"
     return Refusal("value_not_in_list", sentence, {"received_value": value})
