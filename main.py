@@ -90,6 +90,8 @@ def run_command(options: argparse.Namespace) -> int:
     from graph.engine import Engine
     from graph.lanes import Lanes
 
+    if options.output and options.output.is_file():
+        raise Refusal(f"{options.output} is a file; give a folder to --output.")
     registry, paths = house(options)
     plan = planned(options, registry, paths)
 
@@ -111,11 +113,11 @@ def run_command(options: argparse.Namespace) -> int:
     for shown in result.ui.values():
         for entry in shown.get("images", ()):
             print(pretty(paths.folders[entry["type"]] / entry["subfolder"] / entry["filename"]))
-    print(progress.times(result.seconds))
+    if not result.failures:
+        print(progress.times(result.seconds))
+        return DONE
     for failure in result.failures:
         print(failure, file=sys.stderr)
-    if not result.failures:
-        return DONE
     return REFUSED if all(isinstance(failure.error, ValueError) for failure in result.failures) else FAILED
 
 

@@ -350,6 +350,25 @@ def test_a_real_run_of_bad_input_ends_with_status_2(house: House) -> None:
     assert not (house.base / "output").exists()
 
 
+def test_what_only_shows_in_the_middle_of_a_run_is_one_sentence_too(house: House) -> None:
+    nodes = no_image(house)
+    PIL.Image.effect_noise((64, 64), 50).save(house.base / "input" / "whole.png")
+    whole = (house.base / "input" / "whole.png").read_bytes()
+    (house.base / "input" / "words.png").write_bytes(whole[: len(whole) // 2])
+    assert house.call("check", house.write(nodes)) == (0, "ok\n", "")
+    status, out, err = house.call("run", house.write(nodes))
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"LoadImage \(node picture\) failed: 'words.png' cannot be read as a picture .*\n", err)
+    assert not (house.base / "output").exists()
+
+
+def test_a_file_in_the_place_of_the_output_folder_is_one_sentence(house: House) -> None:
+    file = house.write(workflow())
+    status, out, err = house.call("run", file, "--output", file)
+    assert (status, out) == (2, "")
+    assert err == f"{file} is a file; give a folder to --output.\n"
+
+
 def test_all_problems_are_told_at_once(house: House) -> None:
     nodes = workflow()
     nodes["sampler"]["inputs"] |= {"steps": 0, "cfg": -1, "scheduler": "carras"}
