@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 Shape = tuple[int, ...]
 Value = TypeVar("Value")
@@ -118,7 +118,7 @@ def read_pickle(path: Path) -> Any:
     Nothing in the file is run. Raises CheckpointError for a file with anything else in it.
     """
     _require_file(path)
-    torch.serialization.add_safe_globals([_IGNORED_CALLBACK])
+    torch.serialization.add_safe_globals(_HARMLESS)
     try:
         with warnings.catch_warnings(action="ignore"):  # what torch warns of here, it refuses next
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
@@ -139,8 +139,8 @@ class _Ignored:
     """Stands in for a training program's object whose class is not here: takes its data and does nothing."""
 
 
-# Stable Diffusion 1's first files name this class of their trainer, as a key beside the weights.
-_IGNORED_CALLBACK = (_Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint")
+# Stable Diffusion 1's first files name a class of their trainer beside the weights, the first embeddings one of torch.
+_HARMLESS = [(_Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"), nn.ParameterDict]
 
 
 def under(entries: Mapping[str, Value], prefix: str) -> dict[str, Value]:

@@ -69,6 +69,8 @@ def passes(rows: Iterable[Row]) -> list[list[Row]]:
 def denoise_rows(model: Model, rows: Sequence[Row]) -> list[Tensor]:
     """The denoised pictures of each row, [B, C, h, w] float32, in as few passes of the network as can be."""
     denoised: dict[int, Tensor] = {}
+    with torch.inference_mode(mode=False):  # a network that is first built here outlives the run
+        network = model.network()
     for group in passes(rows):
         sizes = [len(row.x) for row in group]
         x = torch.cat([row.x for row in group])
@@ -76,7 +78,7 @@ def denoise_rows(model: Model, rows: Sequence[Row]) -> list[Tensor]:
         count = math.lcm(*(row.context.shape[1] for row in group))
         context = torch.cat([repeat_tokens(row.context, count) for row in group])
         scaled = model.parameterisation.scale_input(x, sigma).to(model.dtype)
-        output = model.network()(scaled, model.parameterisation.timestep(sigma), context).float()
+        output = network(scaled, model.parameterisation.timestep(sigma), context).float()
         parts = torch.split(model.parameterisation.denoised(output, x, sigma), sizes)
         denoised.update((id(row), part) for row, part in zip(group, parts, strict=True))
     return [denoised[id(row)] for row in rows]

@@ -25,6 +25,15 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator("cpu").manual_seed(seed)
 
 
+def _row(noise: Tensor, index: int | None) -> Tensor:
+    """All of a batch's noise, or one picture's, [1, C, h, w]."""
+    if index is None:
+        return noise
+    if not 0 <= index < noise.shape[0]:
+        raise ValueError(f"there is no picture {index} in a batch of {noise.shape[0]}; they count from 0")
+    return noise[index : index + 1]
+
+
 def initial_noise(
     shape: Sequence[int], seed: int, *, batch_index: Sequence[int] | None = None, index: int | None = None
 ) -> Tensor:
@@ -50,7 +59,7 @@ def initial_noise(
             if place in wanted:
                 drawn[place] = one
         noise = torch.cat([drawn[place] for place in batch_index])
-    return noise if index is None else noise[index : index + 1]
+    return _row(noise, index)
 
 
 class NoiseSource(ABC):
@@ -67,8 +76,7 @@ class NoiseSource(ABC):
 
     def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
         """[B, C, h, w], or [1, C, h, w] with an index."""
-        noise = self._batch(float(sigma), float(sigma_next))
-        return (noise if self.index is None else noise[self.index : self.index + 1]).to(self.device)
+        return _row(self._batch(float(sigma), float(sigma_next)), self.index).to(self.device)
 
     @abstractmethod
     def _batch(self, sigma: float, sigma_next: float) -> Tensor:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
-from typing import TypeVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,76 +15,25 @@ from diffusion.latents import Latent, noise_mask_of, samples_of, with_channels
 from diffusion.noise import SEEDS, BrownianNoise, NoiseSource, StreamNoise, initial_noise
 from diffusion.parameterisation import Parameterisation
 from diffusion.samplers import SAMPLERS, Answer, Ask, Params, Sampler, Sampling
-from diffusion.schedules import SCHEDULES
+from diffusion.sigmas import SamplingError, checked_sigmas, ksampler_sigmas, named, part_of
 
 Denoiser = Callable[[Ask], Answer]
 
-Named = TypeVar("Named")
 
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """The part of a latent that a mask keeps: put back before each question and after each answer."""
 
-class SamplingError(ValueError):
-    """A run that cannot be: one sentence that says what is wrong and what would be right."""
+    mask: Tensor  # [B, 1, h, w]: 1 is made anew, 0 is kept
+    latent: Tensor  # [B, C, h, w] on the model's scale
+    noise: Tensor  # [B, C, h, w]
+    parameterisation: Parameterisation
 
+    def in_noisy(self, x: Tensor, sigma: Tensor) -> Tensor:
+        return x * self.mask + self.parameterisation.noised(self.latent, self.noise, sigma) * (1.0 - self.mask)
 
-def _named(kind: str, registry: Mapping[str, Named], name: str) -> Named:
-    if name in registry:
-        return registry[name]
-    near = get_close_matches(name, registry, n=3) or sorted(registry)
-    raise SamplingError(f"there is no {kind} called {name!r}; there is {', '.join(near)}")
-
-
-# ── which noise levels ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def ksampler_sigmas(
-    parameterisation: Parameterisation, sampler_name: str, scheduler: str, steps: int, denoise: float = 1.0
-) -> Tensor:
-    """The noise levels of a KSampler, [steps + 1], the last one 0; none at all where denoise is 0.
-
-    A denoise under 1 keeps the last steps + 1 levels of a schedule of int(steps / denoise) steps.
-    """
-    sampler, schedule = _named("sampler", SAMPLERS, sampler_name), _named("scheduler", SCHEDULES, scheduler)
-    if steps < 1:
-        raise SamplingError(f"{steps} steps were asked for, but a run has at least one")
-    if not denoise > 0:
-        return torch.empty(0)
-    if denoise > 0.9999:
-        return _levels(schedule, sampler, parameterisation, steps)
-    return _levels(schedule, sampler, parameterisation, int(steps / denoise))[-(steps + 1) :]
-
-
-def _levels(
-    schedule: Callable[[Parameterisation, int], Tensor], sampler: Sampler, parameterisation: Parameterisation, n: int
-) -> Tensor:
-    if not sampler.discards_penultimate_sigma:
-        return schedule(parameterisation, n)
-    sigmas = schedule(parameterisation, n + 1)
-    return torch.cat([sigmas[:-2], sigmas[-1:]])
-
-
-def part_of(sigmas: Tensor, start_step: int | None, last_step: int | None, *, to_zero: bool) -> Tensor:
-    """The levels between two steps, or none if the first is not before the last. `to_zero`: a part that stops early
-    goes to sigma 0 in its last step."""
-    if last_step is not None and last_step < len(sigmas) - 1:
-        sigmas = sigmas[: max(last_step, 0) + 1].clone()
-        if to_zero:
-            sigmas[-1] = 0.0
-    start = max(start_step or 0, 0)
-    return sigmas[start:] if start < len(sigmas) - 1 else sigmas[:0]
-
-
-def _checked_sigmas(sigmas: Tensor) -> Tensor:
-    if sigmas.ndim != 1:
-        raise SamplingError(f"the sigmas have the shape {list(sigmas.shape)}, but they are a row of numbers")
-    if not torch.isfinite(sigmas).all():
-        raise SamplingError("the sigmas are not all finite numbers; choose another scheduler or number of steps")
-    if (sigmas < 0).any() or (sigmas.diff() >= 0).any():
-        listed = ", ".join(f"{sigma:.4g}" for sigma in sigmas[:12].tolist()) + (", …" if len(sigmas) > 12 else "")
-        raise SamplingError(f"the sigmas must fall from step to step and not below 0, but are {listed}")
-    return sigmas.to("cpu", torch.float32)
-
-
-# ── the run ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+    def in_denoised(self, x: Tensor) -> Tensor:
+        return x * self.mask + self.latent * (1.0 - self.mask)
 
 
 class Denoising:
@@ -95,7 +43,7 @@ class Denoising:
 
     denoise: answers an Ask; it sees x on `device`, [B, C, h, w] float32.
     sigmas: [n + 1] descending. One level or none: there is nothing to do, and the result is the latent as it was.
-    latent: its samples are what the noise is added to, what a mask keeps, and unscaled; other keys are handed on.
+    latent: its samples, unscaled, are what the noise is added to and what a mask keeps; other keys are handed on.
     seed: of all noise. noise: another start than the seed's, [B, C, h, w]; zeros add none.
     scale_factor: samples times this is what the model works on.
     options: the sampler's own keywords, see `Sampler.options`.
@@ -118,8 +66,8 @@ class Denoising:
         batch_size: int | None = None,
         index: int | None = None,
     ) -> None:
-        self.sampler = _named("sampler", SAMPLERS, sampler_name)
-        self.sigmas = _checked_sigmas(sigmas)
+        self.sampler = named("sampler", SAMPLERS, sampler_name)
+        self.sigmas = checked_sigmas(sigmas)
         self.total = max(len(self.sigmas) - 1, 0)
         """Steps from level to level. A step may take several passes of the network."""
         self.done = 0
@@ -136,34 +84,34 @@ class Denoising:
         self._scale_factor = scale_factor
         self._x: Tensor | None = None
         self._run: Sampling | None = None
+        self._kept: _Kept | None = None
         samples = samples_of(latent)
-        batch = (batch_size or samples.shape[0], *samples.shape[1:])
-        if unknown := set(options or ()) - set(self.sampler.options):
+        options = options or {}
+        if unknown := set(options) - set(self.sampler.options):
             raise SamplingError(f"the sampler {sampler_name} has no option {', '.join(sorted(unknown))}")
+        if noise is not None and noise.shape != samples.shape:
+            raise SamplingError(f"the noise is {list(noise.shape)}, but the latent is {list(samples.shape)}")
+        if index is not None and samples.shape[0] != 1:
+            raise SamplingError(f"one picture of a batch is made alone, but the latent holds {samples.shape[0]}")
         if self.total == 0:
-            self._x = samples
-            self._scale_factor = 1.0
+            self._x, self._scale_factor = samples, 1.0
             return
 
-        # Inference tensors end with the run: `result` hands out an ordinary one.
+        batch = (batch_size or samples.shape[0], *samples.shape[1:])
         with torch.inference_mode():
             if noise is None:
                 noise = initial_noise(batch, seed, batch_index=latent.get("batch_index"), index=index)
-            elif noise.shape != samples.shape:
-                raise SamplingError(f"the noise is {list(noise.shape)}, but the latent is {list(samples.shape)}")
-            # The factor would turn no zero into another number; a model whose latents are also moved would.
-            self._kept = (samples * scale_factor if samples.any() else samples).to(device)
-            self._noise = noise.to(device, torch.float32)
-            self._mask = noise_mask_of(latent)
-            if self._mask is not None:
-                self._mask = self._mask.to(device)
-            x = parameterisation.noised(self._kept, self._noise, self.sigmas[0], start=True)
-            if self._mask is not None and self.sampler.inpaint_seed_offset:
-                other = (seed + self.sampler.inpaint_seed_offset) % SEEDS
-                self._noise = initial_noise(batch, other, index=index).to(device)
+            noise = noise.to(device, torch.float32)
+            start = (samples * scale_factor).to(device)
+            x = parameterisation.noised(start, noise, self.sigmas[0], start=True)
+            mask = noise_mask_of(latent)
+            if mask is not None:
+                if offset := self.sampler.inpaint_seed_offset:
+                    noise = initial_noise(batch, (seed + offset) % SEEDS, index=index).to(device)
+                self._kept = _Kept(mask.to(device), start, noise, parameterisation)
             source = _noise_source(self.sampler, seed, batch, self.sigmas, index=index, device=device)
             params = Params(parameterisation)
-            self._run = self.sampler.algorithm(x, self.sigmas, noise=source, params=params, **(options or {}))
+            self._run = self.sampler.algorithm(x, self.sigmas, noise=source, params=params, **options)
             self._advance(None)
 
     def step(self) -> bool:
@@ -180,8 +128,8 @@ class Denoising:
             raise RuntimeError("nothing is pending")
         with torch.inference_mode():
             self.passes += 1
-            if self._mask is not None:
-                answer = Answer(answer.denoised * self._mask + self._kept * (1.0 - self._mask), answer.uncond)
+            if self._kept is not None:
+                answer = Answer(self._kept.in_denoised(answer.denoised), answer.uncond)
             self.denoised = answer.denoised
             self._advance(answer)
 
@@ -193,21 +141,18 @@ class Denoising:
             self._x = self._parameterisation.finished(end.value, self.sigmas[-1])
             self.pending, self.done = None, self.total
             return
-        if self._mask is not None:
-            kept = self._parameterisation.noised(self._kept, self._noise, ask.sigma)
-            ask = Ask(ask.x * self._mask + kept * (1.0 - self._mask), ask.sigma)
-        self.pending = ask
+        self.pending = ask if self._kept is None else Ask(self._kept.in_noisy(ask.x, ask.sigma), ask.sigma)
         self.done = max(self.done, int((self.sigmas[1:] >= ask.sigma).sum()))
 
     def result(self) -> Latent:
         """The latent with new samples, [B, C, h, w] float32 on the CPU."""
         if self._x is None:
             raise RuntimeError("the run has not come to its end")
-        with torch.inference_mode(mode=False):
+        with torch.inference_mode(mode=False):  # an ordinary tensor, which others may change or differentiate
             return {**self._latent, "samples": self._x.to("cpu", torch.float32).clone() / self._scale_factor}
 
     def close(self) -> None:
-        """Let go of everything. Safe at any time and more than once; a result that was there stays."""
+        """End the run. Safe at any time and more than once; a result that was there stays."""
         if self._run is not None:
             self._run.close()
         self.pending = None
@@ -252,7 +197,7 @@ def denoising(
     batch_size, index: see `Denoising`. Raises SamplingError, ConditioningError or another ValueError, each with a
     sentence for people.
     """
-    sampler = _named("sampler", SAMPLERS, sampler_name)
+    sampler = named("sampler", SAMPLERS, sampler_name)
     sigmas = ksampler_sigmas(model.parameterisation, sampler_name, scheduler, steps, denoise)
     sigmas = part_of(sigmas, start_step, last_step, to_zero=force_full_denoise)
     latent = with_channels(latent, model.latent_channels)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion.checkpoint import CheckpointError, read_pickle, read_state_dict
 
@@ -54,5 +54,5 @@ def _candidates(content: Any, encoder: str) -> list[Tensor]:
 
 
 def _tensors(table: Any) -> Iterator[Tensor]:
-    if isinstance(table, Mapping):
+    if isinstance(table, Mapping | nn.ParameterDict):
         yield from (value for value in table.values() if isinstance(value, Tensor))

@@ -13,8 +13,8 @@ from diffusion.plugins import import_all, in_order
 Schedule = Callable[[Parameterisation, int], Tensor]
 """(parameterisation, n ≥ 1) → sigmas [n + 1] float32, strictly descending, the last one 0.
 
-Two schedules give other lengths where the trained row of noise levels does not divide: `ddim_uniform` (longer, or
-shorter for very many steps) and `beta` (shorter, when two steps fall on the same trained level).
+Three schedules pick from the N trained noise levels and may come out with another length: `ddim_uniform` where n does
+not divide N, `beta` where two steps fall on one level, `simple` where n > N.
 """
 
 _FOUND: dict[str, Schedule] = {}

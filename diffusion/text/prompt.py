@@ -71,7 +71,8 @@ def segments(prompt: str) -> Iterator[Segment]:
 def _split(text: str) -> list[str]:
     """Groups of the outermost level, with their parentheses, and the text between them.
 
-    A `)` that closes nothing swallows the next `(`; from a `(` that is never closed to the end is one part.
+    A `)` that closes nothing swallows the next `(`. From a `(` that is never closed to the end is one part: plain text,
+    unless it happens to end in `)`.
     """
     parts, start, depth = [], 0, 0
     for match in _PARENTHESIS.finditer(text):
