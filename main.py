@@ -218,4 +218,6 @@ def pretty(path: Path) -> Path:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal may not know every character
     sys.exit(main())

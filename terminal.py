@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 
 from graph.events import Event, NodeFinished, NodeProgress, NodeStarted, RunFinished
 from graph.model import Plan
@@ -89,11 +90,14 @@ def describe_plan(plan: Plan) -> Iterator[str]:
 
 
 def describe_registry(registry: Registry) -> Iterator[str]:
-    """A line per node class, by category."""
-    width = max(map(len, registry))
+    """Every node class by category: what it takes, what it gives, what it is for."""
     schemas = sorted((node.schema() for node in registry.values()), key=lambda schema: (schema.category, schema.name))
-    for schema in schemas:
-        yield f"{schema.name:{width}}  {schema.description.partition(chr(10))[0]}"
+    for category, members in groupby(schemas, key=lambda schema: schema.category):
+        yield f"{category}"
+        for schema in members:
+            gives = ", ".join(output.type for output in schema.outputs) or "nothing"
+            yield f"  {schema.name}({', '.join(schema.inputs)}) → {gives}"
+            yield f"      {schema.description.partition(chr(10))[0]}"
 
 
 def describe_node(schema: Schema, paths: Paths) -> Iterator[str]:

@@ -81,7 +81,7 @@ class SaveImage(Node[None], category="image", display="Save Image", output=True,
 class PreviewImage(
     Node[None], category="image", display="Preview Image", output=True, hidden=("prompt", "extra_pnginfo")
 ):
-    """Show pictures without keeping them: they go to the temp folder, which is emptied from time to time."""
+    """Show pictures without keeping them: they go to the temp folder."""
 
     images: Image = Wire(tooltip="The pictures to show.")
 
