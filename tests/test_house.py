@@ -1,9 +1,14 @@
 """What the documents say about the house is so."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+import main
+import nodes
+from graph.registry import Registry
 
 HOUSE = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*HOUSE.glob("*.md"), *HOUSE.glob("docs/**/*.md")])
@@ -37,6 +42,22 @@ def test_every_make_command_in_the_documents_exists() -> None:
         name for path in DOCUMENTS for name in re.findall(r"^make (\w+)|`make (\w+)", path.read_text(), re.MULTILINE)
     }
     assert {first or second for first, second in said} <= commands
+
+
+def test_every_node_that_the_guide_names_exists() -> None:
+    guide = (HOUSE / "docs" / "guide" / "how-a-prompt-becomes-a-picture.md").read_text()
+    named = set(re.findall(r"`([A-Z]\w*[a-z]\w*)`", guide))
+    assert {"KSampler", "CLIPTextEncode", "VAEDecode"} <= named
+    assert named - set(Registry.scan(nodes)) == set()
+
+
+def test_every_command_line_in_the_documents_is_understood() -> None:
+    lines = [
+        line for path in DOCUMENTS for line in re.findall(r"^\S*python main\.py (.+)$", path.read_text(), re.MULTILINE)
+    ]
+    assert len(lines) >= 5
+    for line in lines:
+        main.parser().parse_args(shlex.split(line, comments=True))
 
 
 def test_make_installs_the_torch_that_the_requirements_pin() -> None:
