@@ -126,13 +126,13 @@ def check_command(options: argparse.Namespace) -> int:
     registry, paths = house(options)
     status = DONE
     for file in options.files:
-        name = f"{file}: " if len(options.files) > 1 else ""
+        name = f"{file}: " if len(options.files) > 1 else ""  # sentences about the file itself begin with it anyway
         try:
             validated(read(file), registry, paths)
             print(f"{name}ok")
         except Refusal as refusal:
             for sentence in refusal.sentences:
-                print(f"{name}{sentence}", file=sys.stderr)
+                print(f"{name}{sentence.removeprefix(name)}", file=sys.stderr)
             status = REFUSED
     return status
 
