@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,7 +119,9 @@ def run_command(options: argparse.Namespace) -> int:
         return DONE
     for failure in result.failures:
         print(failure, file=sys.stderr)
-    return REFUSED if all(isinstance(failure.error, ValueError) for failure in result.failures) else FAILED
+        if not failure.is_for_people:
+            traceback.print_exception(failure.error)
+    return REFUSED if all(failure.is_for_people for failure in result.failures) else FAILED
 
 
 def check_command(options: argparse.Namespace) -> int:

@@ -40,11 +40,15 @@ class Failure:
     class_type: str
     error: BaseException
 
+    @property
+    def is_for_people(self) -> bool:
+        """Whether something that was given must change, and the error says what: a ValueError with a class of its own."""
+        return isinstance(self.error, ValueError) and type(self.error).__module__ != "builtins"
+
     def __str__(self) -> str:
         """One sentence: which node, which class, what happened."""
-        # A ValueError with a class of its own was written for people; of other errors the class says half of it.
-        for_people = isinstance(self.error, ValueError) and type(self.error).__module__ != "builtins"
-        what = str(self.error) if for_people else f"{type(self.error).__name__}: {self.error}"
+        # Of an error that is not for people, the class says half of it.
+        what = str(self.error) if self.is_for_people else f"{type(self.error).__name__}: {self.error}"
         return f"{self.class_type} (node {self.node_id}) failed: {what}"
 
 
