@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.tiny.pictures import ALL_GLYPHS, ALL_SHAPES, COLOURS, DARK, GLYPHS, LIGHT, SHIFTS, SIZES, Scene, Subject
@@ -33,9 +33,9 @@ BEFORE = (
     "a drawing of {a} on {b}",
 )
 STYLES = (
-    "",
-    "",
-    "",
+    "{}",
+    "{}",
+    "{}",
     "masterpiece, best quality, {}",
     "{}, masterpiece, best quality",
     "best quality, highly detailed, {}",
@@ -105,14 +105,14 @@ def plain_background(subject: Subject, rng: random.Random) -> tuple[int, int, in
     return rng.choice(DARK if subject.colour == "white" else LIGHT)
 
 
-def example(seed: int, index: int) -> Example:
-    """Training example number `index`: depends on nothing but the two numbers."""
+def example(seed: int, index: int, sizes: Sequence[int] = SIZES, shifts: Sequence[int] = SHIFTS) -> Example:
+    """Training example number `index` of a seed: the same at every call."""
     rng = random.Random(f"{seed}:{index}")
     subject = rng.choice(ALL_GLYPHS if rng.random() < GLYPH_SHARE else ALL_SHAPES)
     named = rng.random() < NAMED_BACKGROUND_SHARE
     background = rng.choice(backgrounds(subject, held_out=False)) if named else None
     colour = COLOURS[background] if background else plain_background(subject, rng)
-    scene = Scene(subject, colour, rng.choice(SIZES), rng.choice(SHIFTS), rng.choice(SHIFTS))
+    scene = Scene(subject, colour, rng.choice(sizes), rng.choice(shifts), rng.choice(shifts))
     return Example(scene, background, caption(subject, background, rng))
 
 

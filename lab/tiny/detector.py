@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 HALF = SIDE // 2  # pictures are compared at half their size
 FARTHEST = 12  # from the middle, in pixels of the half size
-SIZES = (78, 84, 90, 96, 102, 108, 114)  # tried for each glyph and shape: trained ones and those between and beyond
+SIZES = (84, 90, 96, 102, 108)  # tried for each glyph and shape
 
 
 def _centred(picture: Image.Image) -> Image.Image:

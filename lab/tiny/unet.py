@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from transformers import CLIPTextModel
 
 from diffusion.layers.unet import UNet, UNetConfig
 from lab.tiny import text
-from lab.tiny.captions import caption, example
+from lab.tiny.captions import Example, caption
 from lab.tiny.stage import Plan, run_stage
 
 CONFIG = UNetConfig(
@@ -24,7 +24,7 @@ CONFIG = UNetConfig(
     num_heads=4,
     groups=16,
 )
-PLAN = Plan("unet", updates=5000, lr=2e-3, decay=0.998, adam_lr=0.5)
+PLAN = Plan("unet", updates=4200, lr=2e-3, decay=0.998, adam_lr=0.5)
 BATCH = 32
 STEPS = 1000
 SEED = 3
@@ -37,6 +37,11 @@ class Drawer(nn.Module):
         super().__init__()
         self.unet = UNet(CONFIG)
         self.text = encoder
+        # Each branch starts silent, so that the network starts as the shortest way through it (Ho et al. 2020's code).
+        for name, module in self.unet.named_modules():
+            if name.endswith(("out_layers.3", "proj_out", "out.2")):
+                nn.init.zeros_(module.weight)
+                nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
         """x [B, 4, h, w], timesteps [B], ids [B, 77]; returns the predicted noise [B, 4, h, w]."""
@@ -52,15 +57,15 @@ def kept_signal() -> Tensor:
 
 def train(
     folder: Path,
+    examples: Sequence[Example],
     latents: Tensor,
-    picture_seed: int,
     encoder: CLIPTextModel,
     *,
     plan: Plan = PLAN,
     until: int | None = None,
     at_save: Callable[[dict[str, Tensor]], None] | None = None,
 ) -> Drawer:
-    """The trained UNet and text encoder. latents [N, 4, h, w], of unit variance: examples 0 … of picture_seed."""
+    """The trained UNet and text encoder. latents [N, 4, h, w]: the examples', of unit variance."""
     torch.manual_seed(SEED)
     drawer = Drawer(encoder)
     kept = kept_signal()
@@ -71,7 +76,7 @@ def train(
     def loss(update: int) -> Tensor:
         generator, rng = torch.Generator().manual_seed(update), random.Random(f"{SEED}:{update}")
         chosen = torch.randint(0, len(latents), (BATCH,), generator=generator)
-        shown = [example(picture_seed, int(i)) for i in chosen]
+        shown = [examples[i] for i in chosen.tolist()]
         ids = text.batch_rows([caption(e.scene.subject, e.background, rng) for e in shown], rng)
         # One time step from each of BATCH equal parts of the schedule: less variance than independent draws.
         strata = (torch.randperm(BATCH, generator=generator) + torch.rand(BATCH, generator=generator)) / BATCH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor
 
 from diffusion.layers.vae import VAE, VAEConfig
-from lab.tiny.captions import example
+from lab.tiny.captions import Example, example
 from lab.tiny.pictures import SIDE, draw
 from lab.tiny.stage import Plan, run_stage
 
 CONFIG = VAEConfig(channels=32, channel_mult=(1, 1, 2, 3), num_res_blocks=1, groups=8)
-PLAN = Plan("vae", updates=6400, lr=3e-3, decay=0.998)
-CROPS_UNTIL = 4600  # updates on crops; the rest see whole pictures, whose edges and attention are those of real use
+PLAN = Plan("vae", updates=5400, lr=3e-3, decay=0.998)
+CROPS_UNTIL = 4000  # updates on crops; the rest see whole pictures, whose edges and attention are those of real use
 CROP, CROPS, WHOLES = 64, 8, 2  # side of a crop in pixels; crops, or whole pictures, per update
 ROUGH_FROM = 1200  # updates from which latents reach the decoder as inexact as a UNet draws them
 LATENT_ERROR = 0.15  # largest standard deviation of that, as a share of the latents' own
@@ -28,9 +29,9 @@ SCALE_FACTOR = 0.18215  # of latents on their way to the UNet, in every SD1 chec
 TUNING = Plan("decoder", updates=3000, lr=1e-3, decay=0.998, hold=0.2)
 
 
-def pixels(seed: int, first: int, count: int) -> Tensor:
-    """Training pictures number first … first + count - 1 as [count, 3, 128, 128] in -1..1."""
-    pictures = [np.asarray(draw(example(seed, first + i).scene)) for i in range(count)]
+def pixels(examples: Iterable[Example]) -> Tensor:
+    """Pictures of examples, [N, 3, 128, 128] in -1..1."""
+    pictures = [np.asarray(draw(each.scene)) for each in examples]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -54,10 +55,10 @@ def train(folder: Path, *, plan: Plan = PLAN, until: int | None = None) -> VAE:
 
     def loss(update: int) -> Tensor:
         generator = torch.Generator().manual_seed(update)
-        if update < CROPS_UNTIL:
-            wanted = crop(pixels(SEED, update * CROPS, CROPS), CROP, generator)
-        else:
-            wanted = pixels(SEED, update * CROPS, WHOLES)
+        cropped = update < CROPS_UNTIL
+        wanted = pixels(example(SEED, update * CROPS + i) for i in range(CROPS if cropped else WHOLES))
+        if cropped:
+            wanted = crop(wanted, CROP, generator)
         with torch.autocast("cpu", torch.bfloat16):
             mean, logvar = (x.float() for x in vae.encode_moments(wanted))
             noise = torch.randn(mean.shape, generator=generator)
@@ -74,9 +75,10 @@ def train(folder: Path, *, plan: Plan = PLAN, until: int | None = None) -> VAE:
 
 
 @torch.no_grad()
-def encode_examples(vae: VAE, seed: int, count: int) -> Tensor:
-    """Latents of examples 0 … count - 1, [count, 4, 16, 16], as the VAE has them."""
-    return torch.cat([vae.encode(pixels(seed, first, min(16, count - first))) for first in range(0, count, 16)])
+def encode(vae: VAE, examples: Sequence[Example]) -> Tensor:
+    """Latents of examples' pictures, [N, 4, 16, 16], as the VAE has them: to bfloat16's precision, which is ample."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return torch.cat([vae.encode(pixels(examples[i : i + 16])).float() for i in range(0, len(examples), 16)])
 
 
 @torch.no_grad()
@@ -109,7 +111,13 @@ def fit_to_schedule(vae: VAE, latents: Tensor) -> Tensor:
 
 
 def tune_decoder(
-    folder: Path, vae: VAE, latents: Tensor, picture_seed: int, *, plan: Plan = TUNING, until: int | None = None
+    folder: Path,
+    vae: VAE,
+    examples: Sequence[Example],
+    latents: Tensor,
+    *,
+    plan: Plan = TUNING,
+    until: int | None = None,
 ) -> VAE:
     """Train the decoder alone on whole pictures, from latents (unit variance) as a UNet draws them: a little off."""
     vae.requires_grad_(False)
@@ -118,7 +126,7 @@ def tune_decoder(
     def loss(update: int) -> Tensor:
         generator = torch.Generator().manual_seed(update)
         chosen = torch.randint(0, len(latents), (WHOLES,), generator=generator)
-        wanted = torch.cat([pixels(picture_seed, int(i), 1) for i in chosen])
+        wanted = pixels(examples[i] for i in chosen.tolist())
         off = torch.randn(WHOLES, *latents.shape[1:], generator=generator) * torch.rand(
             WHOLES, 1, 1, 1, generator=generator
         )
