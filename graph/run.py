@@ -42,7 +42,7 @@ class Failure:
 
     @property
     def is_for_people(self) -> bool:
-        """Whether something that was given must change, and the error says what: a ValueError with a class of its own."""
+        """Whether something given must change, and the error says what: a ValueError with a class of its own."""
         return isinstance(self.error, ValueError) and type(self.error).__module__ != "builtins"
 
     def __str__(self) -> str:
