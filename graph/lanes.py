@@ -111,11 +111,11 @@ class _Lane:
                     # This thread takes one of them itself: to wake another for it would only cost time.
                     for _ in range(own - 1):
                         self._call_one()
-                    while not self._waiting:
-                        if self._closed:
-                            return
+                    while not self._waiting and not self._closed:
                         self._idle += 1
                         self._changed.wait()
+                    if self._closed:
+                        return
                     _, work = heappop(self._waiting)
                 ready = work()
                 for new in ready:

@@ -191,12 +191,7 @@ class _Examination:
             given = node.inputs.get(item.name)
             if item.name not in node.inputs or (given is None and not item.required):
                 if item.required:
-                    what = (
-                        f"give it a value ({item.type})"
-                        if item.literal
-                        else f"link an output of type {item.type} to it"
-                    )
-                    self._add(node_id, "required_input_missing", f"is missing; {what}", item.name)
+                    self._add(node_id, "required_input_missing", f"is missing; {_how_to_give(item)}", item.name)
             elif isinstance(given, BadLink):
                 hint = 'write ["node id", output number], or {"__value__": […]} for a list as a value'
                 self._add(node_id, "bad_linked_input", f"is {show(given.value)}, which is no link; {hint}", item.name)
@@ -299,3 +294,10 @@ class _Examination:
             kind, f"{class_type} (node {node_id}):{subject} {what}.", node_id, class_type, name, extra or {}
         )
         self.problems.setdefault(node_id, []).append(problem)
+
+
+def _how_to_give(item: Input) -> str:
+    if not item.literal:
+        return f"link an output of type {item.type} to it"
+    usual = f", usually {show(item.options['default'])}" if item.options.get("default") not in (None, "") else ""
+    return f"give it a value ({item.type}{usual})"

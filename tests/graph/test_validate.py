@@ -63,7 +63,7 @@ def test_an_unknown_class_counts_even_where_no_output_needs_it(paths: Paths) -> 
     [
         (
             document(s=("Show", {})), "required_input_missing", "value",
-            "Show (node s): the input 'value' is missing; give it a value (INT).",
+            "Show (node s): the input 'value' is missing; give it a value (INT, usually 0).",
         ),
         (
             document(s=("Show", {"value": ["a"]})), "bad_linked_input", "value",
