@@ -79,7 +79,7 @@ def _unet_config(shapes: Shapes, family: Family) -> UNetConfig:
         in_channels=in_channels,
         out_channels=_shape(shapes, "out.2.weight", 4)[0],
         model_channels=width,
-        channel_mult=tuple(_shape(shapes, f"input_blocks.{n}.0.in_layers.2.weight", 4)[0] // width for n in firsts),
+        channel_mult=tuple(_multiple(shapes, f"input_blocks.{n}.0.in_layers.2.weight", width) for n in firsts),
         num_res_blocks=tuple(map(len, levels)),
         transformer_depth=tuple(_count(shapes, f"input_blocks.{n}.1.transformer_blocks.") for n in firsts),
         middle_depth=_count(shapes, "middle_block.1.transformer_blocks."),
@@ -93,7 +93,7 @@ def _vae_config(shapes: Shapes) -> VAEConfig:
     levels = range(_count(shapes, "encoder.down."))
     return VAEConfig(
         channels=channels,
-        channel_mult=tuple(_shape(shapes, f"encoder.down.{n}.block.0.conv1.weight", 4)[0] // channels for n in levels),
+        channel_mult=tuple(_multiple(shapes, f"encoder.down.{n}.block.0.conv1.weight", channels) for n in levels),
         num_res_blocks=_count(shapes, "encoder.down.0.block."),
         latent_channels=_shape(shapes, "decoder.conv_in.weight", 4)[1],
     )
@@ -125,6 +125,14 @@ def _shape(shapes: Shapes, name: str, rank: int) -> Shape:
     if len(shape) != rank or 0 in shape:
         raise CheckpointError(f"the tensor {name} is {_times(shape)}, which no network has; download the file again.")
     return shape
+
+
+def _multiple(shapes: Shapes, name: str, width: int) -> int:
+    """How many times as wide as the first layer a convolution is."""
+    mult, rest = divmod(_shape(shapes, name, 4)[0], width)
+    if rest:
+        raise CheckpointError(f"the tensor {name} is no multiple of {width} channels wide; download the file again.")
+    return mult
 
 
 def _count(shapes: Shapes, prefix: str) -> int:

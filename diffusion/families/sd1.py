@@ -17,8 +17,8 @@ _TEXT = ("cond_stage_model.transformer.text_model.", "cond_stage_model.transform
 def _matches(shapes: Mapping[str, Shape]) -> bool:
     unet, vae = under(shapes, _UNET), under(shapes, _VAE)
     words = [shapes.get(f"{prefix}embeddings.token_embedding.weight") for prefix in _TEXT]
-    text_width = {shape[-1] for shape in words if shape}
-    context_width = {shape[-1] for name, shape in unet.items() if name.endswith(".attn2.to_k.weight")}
+    text_width = {shape[-1:] for shape in words if shape}
+    context_width = {shape[-1:] for name, shape in unet.items() if name.endswith(".attn2.to_k.weight")}
     projections = {len(shape) for name, shape in unet.items() if name.endswith(".proj_in.weight")}
     latent_channels = vae.get("decoder.conv_in.weight", ())[1:2]
     return (
