@@ -28,6 +28,16 @@ MakeCheckpoint = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
+def unet_config() -> UNetConfig:
+    return UNET
+
+
+@pytest.fixture(scope="session")
+def vae_config() -> VAEConfig:
+    return VAE_CONFIG
+
+
+@pytest.fixture(scope="session")
 def tensors() -> dict[str, Tensor]:
     """A whole checkpoint's tensors in float16, by the names of the single-file layout."""
     generator = torch.Generator().manual_seed(1)
