@@ -101,11 +101,12 @@ def _explicit_weight(text: str, weight: float) -> Segment:
     return Segment(text, weight)
 
 
-def chunks(prompt: str, load_embedding: LoadEmbedding, form: Format) -> list[list[Token]]:
+def chunks(prompt: str, load_embedding: LoadEmbedding | None, form: Format) -> list[list[Token]]:
     """Chunks of exactly `form.length` tokens: start, up to 75 of the prompt's, end, padding. At least one.
 
     A group that does not fit into what is left of a chunk goes on in the next one if it has 8 tokens or more; a shorter
-    one moves there whole. Embeddings that are missing are left out, with a warning in the log.
+    one moves there whole. Embeddings that are missing are left out, with a warning in the log; without a way to load any,
+    `embedding:name` is plain text.
     """
     room = form.length - 2
     filled: list[list[Token]] = [[]]
@@ -135,12 +136,12 @@ class _Group(NamedTuple):
     weight: float
 
 
-def _groups(prompt: str, load_embedding: LoadEmbedding) -> Iterator[_Group]:
+def _groups(prompt: str, load_embedding: LoadEmbedding | None) -> Iterator[_Group]:
     """The values of every stretch of plain text and of every embedding, in reading order."""
     for text, weight in segments(prompt):
         for piece in filter(None, _BEFORE_EMBEDDING.split(text)):
             rest = piece
-            if piece.startswith(_EMBEDDING):
+            if load_embedding and piece.startswith(_EMBEDDING):
                 vectors, rest = _embedding(piece.removeprefix(_EMBEDDING), load_embedding)
                 if vectors is not None:
                     yield _Group(vectors, weight)

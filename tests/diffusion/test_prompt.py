@@ -135,6 +135,11 @@ def test_an_embeddings_vectors_take_places_and_weight() -> None:
     assert [token.weight for token in chunk[:7]] == [1, 1, 1.5, 1.5, 1.5, 1, 1]
 
 
+def test_without_a_way_to_load_embeddings_their_names_are_text() -> None:
+    [chunk] = chunks("cat embedding:x", None, Format())
+    assert ids(chunk)[1:6] == [2368, *tokenize("embedding:x")]
+
+
 def test_a_comma_after_an_embeddings_name_is_text() -> None:
     [chunk] = chunks("embedding:synth_ti_golden, cat", synth, Format())
     assert ids(chunk)[4:7] == [*tokenize(", cat"), 49407]
