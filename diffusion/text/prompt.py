@@ -105,8 +105,8 @@ def chunks(prompt: str, load_embedding: LoadEmbedding | None, form: Format) -> l
     """Chunks of exactly `form.length` tokens: start, up to 75 of the prompt's, end, padding. At least one.
 
     A group that does not fit into what is left of a chunk goes on in the next one if it has 8 tokens or more; a shorter
-    one moves there whole. Embeddings that are missing are left out, with a warning in the log; without a way to load any,
-    `embedding:name` is plain text.
+    one moves there whole. Embeddings that are missing are left out, with a warning in the log; without a way to load
+    any, `embedding:name` is plain text.
     """
     room = form.length - 2
     filled: list[list[Token]] = [[]]
