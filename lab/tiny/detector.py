@@ -13,8 +13,9 @@ from lab.tiny.pictures import ALL_GLYPHS, COLOURS, SHAPES, SIDE, Subject, cutout
 
 Array = NDArray[np.float64]
 
-HALF = SIDE // 2  # pictures are compared at half their size
-FARTHEST = 12  # from the middle, in pixels of the half size
+SHRUNK = 4  # pictures are compared at a quarter of their size,
+SMALL = SIDE // SHRUNK  # 32×32
+FARTHEST = 6  # from the middle, in pixels of that size
 SIZES = (84, 90, 96, 102, 108)  # tried for each glyph and shape
 
 
@@ -24,10 +25,10 @@ def _centred(picture: Image.Image) -> Image.Image:
     return canvas
 
 
-def _half(pixels: Array) -> Array:
-    """[..., 128, 128] to [..., 64, 64] by averaging."""
-    halved: Array = pixels.reshape(*pixels.shape[:-2], HALF, 2, HALF, 2).mean((-3, -1))
-    return halved
+def _small(pixels: Array) -> Array:
+    """[..., 128, 128] to [..., 32, 32] by averaging."""
+    small: Array = pixels.reshape(*pixels.shape[:-2], SMALL, SHRUNK, SMALL, SHRUNK).mean((-3, -1))
+    return small
 
 
 class _Templates:
@@ -36,8 +37,8 @@ class _Templates:
     def __init__(self, layers: Sequence[Image.Image]) -> None:
         """layers: RGBA pictures of 128×128."""
         pixels = np.stack([np.asarray(layer) for layer in layers]).transpose(0, 3, 1, 2) / 255.0  # [N, 4, 128, 128]
-        cover = _half(pixels[:, 3:])
-        paint = _half(pixels[:, :3] * pixels[:, 3:])
+        cover = _small(pixels[:, 3:])
+        paint = _small(pixels[:, :3] * pixels[:, 3:])
         self.cover_spectra, self.paint_spectra = np.fft.rfft2(cover), np.fft.rfft2(paint)
         # What the squared difference from any flat background needs.
         self.paint_paint = (paint**2).sum((1, 2, 3))
@@ -45,10 +46,10 @@ class _Templates:
         self.cover_cover = (cover**2).sum((1, 2, 3))
 
     def distances(self, picture: Array, background: Array) -> Array:
-        """Mean squared differences of a picture [3, 64, 64] from each layer, at its best place, before a background."""
+        """Mean squared differences of a picture [3, 32, 32] from each layer, at its best place, before a background."""
         off = picture - background[:, None, None]
         spectra = self.paint_spectra - background[:, None, None] * self.cover_spectra
-        overlaps = np.fft.irfft2((np.fft.rfft2(off) * spectra.conj()).sum(1), s=(HALF, HALF))  # [N, 64, 64], by shift
+        overlaps = np.fft.irfft2((np.fft.rfft2(off) * spectra.conj()).sum(1), s=(SMALL, SMALL))  # [N, 32, 32], by shift
         near = np.r_[0 : FARTHEST + 1, -FARTHEST:0]
         best = overlaps[:, near][:, :, near].max((1, 2))
         own = self.paint_paint - 2 * self.paint_cover @ background + (background**2).sum() * self.cover_cover
@@ -94,7 +95,7 @@ def background(picture: Image.Image) -> str:
 def glyph(picture: Image.Image) -> Subject:
     """The glyph that, at some size and place before the picture's background, differs least from the picture."""
     pixels = _channels(picture)
-    distances = _glyph_templates().distances(_half(pixels), _border(pixels))
+    distances = _glyph_templates().distances(_small(pixels), _border(pixels))
     return ALL_GLYPHS[int(distances.argmin()) // len(SIZES)]
 
 
@@ -111,6 +112,6 @@ def shape(picture: Image.Image) -> Subject:
     towards = colour - behind
     length = float((towards**2).sum()) or 1.0
     cover = np.clip((off * towards[:, None, None]).sum(0) / length, 0, 1)
-    grey = np.repeat(_half(cover)[None], 3, axis=0)
+    grey = np.repeat(_small(cover)[None], 3, axis=0)
     distances = _shape_templates().distances(grey, np.zeros(3))
     return Subject(SHAPES[int(distances.argmin()) // len(SIZES)], _nearest_colour(colour))

@@ -107,7 +107,7 @@ def fit_to_schedule(vae: VAE, latents: Tensor) -> Tensor:
     weight, bias = vae.post_quant_conv.weight.double()[..., 0, 0], vae.post_quant_conv.bias.double()
     vae.post_quant_conv.weight.copy_((weight @ from_unit * SCALE_FACTOR)[..., None, None])
     vae.post_quant_conv.bias.copy_(bias + weight @ centre)
-    return torch.einsum("ij,njhw->nihw", to_unit, latents.double() - centre[:, None, None]).float()
+    return torch.einsum("ij,njhw->nihw", to_unit, latents.double() - centre[:, None, None]).float().contiguous()
 
 
 def tune_decoder(
