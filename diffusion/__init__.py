@@ -1,1 +1,1 @@
-"""Stable Diffusion in torch: checkpoints, text, networks, schedules, samplers. Usable as a library without the graph."""
+"""Stable Diffusion in torch: checkpoints, text, networks, samplers. Usable as a library without the graph."""
