@@ -33,23 +33,23 @@ def entries(conditioning: Conditioning, name: str) -> tuple[Entry, ...]:
     Raises ConditioningError for what is no conditioning and for what it carries but nothing here would heed.
     """
     if not isinstance(conditioning, Sequence) or len(conditioning) == 0:
-        raise ConditioningError(f"the {name} conditioning is empty; connect an encoded prompt")
+        raise ConditioningError(f"The {name} conditioning is empty; connect an encoded prompt.")
     return tuple(_entry(item, name) for item in conditioning)
 
 
 def _entry(item: Sequence[Any], name: str) -> Entry:
     if not isinstance(item, Sequence) or len(item) != 2 or not isinstance(item[0], Tensor):
-        raise ConditioningError(f"the {name} conditioning is not a list of [tokens, settings]")
+        raise ConditioningError(f"The {name} conditioning is not a list of [tokens, settings].")
     tokens, settings = item
     if tokens.ndim != 3 or 0 in tokens.shape:
         raise ConditioningError(
-            f"the {name} conditioning has tokens of the shape {list(tokens.shape)}, not [prompts, tokens, width]"
+            f"The {name} conditioning has tokens of the shape {list(tokens.shape)}, not [prompts, tokens, width]."
         )
     carried = sorted(key for key, value in settings.items() if key not in UNDERSTOOD and value is not None)
     if carried:
         raise ConditioningError(
-            f"the {name} conditioning carries {', '.join(carried)}, which the sampler cannot heed yet; "
-            "take the node that adds it out of the workflow"
+            f"The {name} conditioning carries {', '.join(carried)}, which the sampler cannot heed yet; "
+            "take the node that adds it out of the workflow."
         )
     return Entry(tokens.float(), settings.get("pooled_output"), float(settings.get("strength", 1.0)))
 

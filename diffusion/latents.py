@@ -21,13 +21,11 @@ def samples_of(latent: Latent) -> Tensor:
     """The samples, [B, C, h, w] float32."""
     samples = latent.get("samples")
     if not isinstance(samples, Tensor):
-        raise LatentError('the latent has no "samples"')
+        raise LatentError('The latent has no "samples".')
     if samples.ndim != 4 or 0 in samples.shape:
-        raise LatentError(
-            f"the latent has the shape {list(samples.shape)}, but latents are [pictures, channels, height, width]"
-        )
+        raise LatentError(f"Latents are [pictures, channels, height, width]; this one is {list(samples.shape)}.")
     if not torch.isfinite(samples).all():
-        raise LatentError("the latent holds NaN or infinite numbers, so something before this went wrong")
+        raise LatentError("The latent holds NaN or infinite numbers, so something before this went wrong.")
     return samples.to(torch.float32)
 
 
@@ -38,8 +36,8 @@ def with_channels(latent: Latent, channels: int) -> Latent:
         return latent
     if samples.any():
         raise LatentError(
-            f"the latent has {samples.shape[1]} channels, but the model works with {channels}: "
-            "it was made by the VAE of another kind of model"
+            f"The latent has {samples.shape[1]} channels, but the model works with {channels}: "
+            "it was made by the VAE of another kind of model."
         )
     return {**latent, "samples": samples.new_zeros((samples.shape[0], channels, *samples.shape[2:]))}
 
@@ -50,7 +48,7 @@ def noise_mask_of(latent: Latent) -> Tensor | None:
     if mask is None:
         return None
     if not isinstance(mask, Tensor) or mask.ndim < 2 or 0 in mask.shape or not torch.isfinite(mask).all():
-        raise LatentError("the latent's noise mask must be finite numbers, [height, width] or [masks, height, width]")
+        raise LatentError("The latent's noise mask must be finite numbers, [height, width] or [masks, height, width].")
     mask = mask.to(torch.float32).reshape((-1, 1, *mask.shape[-2:]))
     mask = torch.nn.functional.interpolate(mask, size=samples.shape[2:], mode="bilinear")
     return repeat_to_batch(mask, samples.shape[0])

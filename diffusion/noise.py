@@ -21,7 +21,7 @@ NoiseKind = Literal["stream", "brownian"]
 
 def _generator(seed: int) -> torch.Generator:
     if not 0 <= seed < SEEDS:
-        raise ValueError(f"the seed is {seed}, but seeds go from 0 to 2^64 − 1")
+        raise ValueError(f"Seeds go from 0 to 2^64 − 1; this is {seed}.")
     return torch.Generator("cpu").manual_seed(seed)
 
 
@@ -30,7 +30,7 @@ def _row(noise: Tensor, index: int | None) -> Tensor:
     if index is None:
         return noise
     if not 0 <= index < noise.shape[0]:
-        raise ValueError(f"there is no picture {index} in a batch of {noise.shape[0]}; they count from 0")
+        raise ValueError(f"There is no picture {index} in a batch of {noise.shape[0]}; they count from 0.")
     return noise[index : index + 1]
 
 
@@ -49,9 +49,9 @@ def initial_noise(
         noise = torch.randn(tuple(shape), generator=generator)
     else:
         if len(batch_index) != shape[0]:
-            raise ValueError(f"batch_index names {len(batch_index)} pictures, but the latent has {shape[0]}")
+            raise ValueError(f"batch_index names {len(batch_index)} pictures, but the latent has {shape[0]}.")
         if min(batch_index) < 0:
-            raise ValueError(f"batch_index holds {min(batch_index)}, but places in a batch count from 0")
+            raise ValueError(f"batch_index holds {min(batch_index)}, but places in a batch count from 0.")
         wanted = set(batch_index)
         drawn: dict[int, Tensor] = {}
         for place in range(max(wanted) + 1):

@@ -88,11 +88,11 @@ class Denoising:
         samples = samples_of(latent)
         options = options or {}
         if unknown := set(options) - set(self.sampler.options):
-            raise SamplingError(f"the sampler {sampler_name} has no option {', '.join(sorted(unknown))}")
+            raise SamplingError(f"The sampler {sampler_name} has no option {', '.join(sorted(unknown))}.")
         if noise is not None and noise.shape != samples.shape:
-            raise SamplingError(f"the noise is {list(noise.shape)}, but the latent is {list(samples.shape)}")
+            raise SamplingError(f"The noise is {list(noise.shape)}, but the latent is {list(samples.shape)}.")
         if index is not None and samples.shape[0] != 1:
-            raise SamplingError(f"one picture of a batch is made alone, but the latent holds {samples.shape[0]}")
+            raise SamplingError(f"One picture of a batch is made alone, but the latent holds {samples.shape[0]}.")
         if self.total == 0:
             self._x, self._scale_factor = samples, 1.0
             return
@@ -202,7 +202,7 @@ def denoising(
     sigmas = part_of(sigmas, start_step, last_step, to_zero=force_full_denoise)
     latent = with_channels(latent, model.latent_channels)
     if not math.isfinite(cfg):
-        raise SamplingError(f"cfg is {cfg}, but it is a finite number, usually 1 to 15")
+        raise SamplingError(f"cfg is a finite number, usually 1 to 15; this is {cfg}.")
     guidance = Guidance(
         model,
         entries(positive, "positive"),

@@ -25,7 +25,7 @@ def named(kind: str, registry: Mapping[str, Named], name: str) -> Named:
     if name in registry:
         return registry[name]
     near = get_close_matches(name, registry, n=3) or sorted(registry)
-    raise SamplingError(f"there is no {kind} called {name!r}; there is {', '.join(near)}")
+    raise SamplingError(f"There is no {kind} called {name!r}; there is {', '.join(near)}.")
 
 
 def ksampler_sigmas(
@@ -37,7 +37,7 @@ def ksampler_sigmas(
     """
     sampler, schedule = named("sampler", SAMPLERS, sampler_name), named("scheduler", SCHEDULES, scheduler)
     if steps < 1:
-        raise SamplingError(f"{steps} steps were asked for, but a run has at least one")
+        raise SamplingError(f"A run has at least one step; {steps} were asked for.")
     if not denoise > 0:
         return torch.empty(0)
     if denoise > 0.9999:
@@ -68,10 +68,10 @@ def part_of(sigmas: Tensor, start_step: int | None, last_step: int | None, *, to
 def checked_sigmas(sigmas: Tensor) -> Tensor:
     """The sigmas as samplers take them, float32 on the CPU. Raises SamplingError unless they fall to 0 or above."""
     if sigmas.ndim != 1:
-        raise SamplingError(f"the sigmas have the shape {list(sigmas.shape)}, but they are a row of numbers")
+        raise SamplingError(f"Sigmas are a row of numbers; these have the shape {list(sigmas.shape)}.")
     if not torch.isfinite(sigmas).all():
-        raise SamplingError("the sigmas are not all finite numbers; choose another scheduler or number of steps")
+        raise SamplingError("The sigmas are not all finite numbers; choose another scheduler or number of steps.")
     if (sigmas < 0).any() or (sigmas.diff() >= 0).any():
         listed = ", ".join(f"{sigma:.4g}" for sigma in sigmas[:12].tolist()) + (", …" if len(sigmas) > 12 else "")
-        raise SamplingError(f"the sigmas must fall from step to step and not below 0, but are {listed}")
+        raise SamplingError(f"Sigmas fall from step to step and not below 0; these are {listed}.")
     return sigmas.to("cpu", torch.float32)

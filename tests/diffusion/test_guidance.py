@@ -158,7 +158,7 @@ def test_no_prompt_is_repeated_more_than_four_times(counts: list[int]) -> None:
 @pytest.mark.parametrize(
     ("conditioning", "sentence"),
     [
-        ([], "the positive conditioning is empty"),
+        ([], "The positive conditioning is empty"),
         ([["a cat", {}]], "not a list of"),
         ([[torch.zeros(1, 7, 8)]], "not a list of"),
         ([[torch.zeros(7, 8), {}]], r"shape \[7, 8\]"),

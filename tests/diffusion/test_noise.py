@@ -98,7 +98,7 @@ def test_nobody_elses_random_numbers_change(kind: str) -> None:
     "draw", [lambda seed: initial_noise((1, 4, 2, 2), seed), lambda seed: StreamNoise(seed, (1, 4))]
 )
 def test_seeds_have_bounds(seed: int, draw: object) -> None:
-    with pytest.raises(ValueError, match="seeds go from 0 to"):
+    with pytest.raises(ValueError, match="Seeds go from 0 to"):
         draw(seed)
 
 

@@ -117,9 +117,9 @@ def test_a_part_of_the_steps() -> None:
     [
         ([1.0, float("nan"), 0.0], "not all finite"),
         ([float("inf"), 1.0], "not all finite"),
-        ([1.0, 2.0, 0.0], "must fall"),
-        ([1.0, 1.0, 0.0], "must fall"),
-        ([1.0, 0.0, -1.0], "must fall"),
+        ([1.0, 2.0, 0.0], "fall from step"),
+        ([1.0, 1.0, 0.0], "fall from step"),
+        ([1.0, 0.0, -1.0], "fall from step"),
         ([[1.0, 0.0]], "a row of numbers"),
     ],
 )
