@@ -1,6 +1,7 @@
 """The whole path with the bundled checkpoint, in seconds: from words, from a picture, and in a part of a picture."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor
 
 import main
-from nodes.pictures import read_picture, write_png
+from nodes.pictures import read_picture
 
 HOUSE = Path(__file__).resolve().parents[1]
 SAMPLES = sorted((HOUSE / "workflows").glob("*.json"))
+CIRCLE = "positive.text=a blue circle on a yellow background"
 Draw = Callable[..., Path]
 
 
@@ -35,16 +37,18 @@ def draw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Draw:
     return run
 
 
-def sample() -> dict[str, Any]:
+def sample(steps: int = 8) -> dict[str, Any]:
     nodes: dict[str, Any] = json.loads((HOUSE / "workflows" / "text_to_image.json").read_text())
+    nodes["sampler"]["inputs"]["steps"] = steps
     return nodes
 
 
-def from_picture(picture: Tensor, folder: Path) -> dict[str, Any]:
+def from_picture(picture: Path, folder: Path) -> dict[str, Any]:
     """The sample workflow, beginning with a picture instead of an empty latent."""
     (folder / "input").mkdir()
-    write_png(folder / "input" / "start.png", picture, {}, compress_level=1)
+    shutil.copy(picture, folder / "input" / "start.png")
     nodes = sample()
+    nodes["positive"]["inputs"]["text"] = "a green triangle on a black background"
     nodes["load"] = {"class_type": "LoadImage", "inputs": {"image": "start.png"}}
     nodes["latent"] = {"class_type": "VAEEncode", "inputs": {"pixels": ["load", 0], "vae": ["checkpoint", 2]}}
     return nodes
@@ -65,7 +69,7 @@ def test_every_sample_workflow_draws_a_picture(draw: Draw, file: Path) -> None:
 
 
 def test_the_picture_shows_what_the_prompt_says(draw: Draw) -> None:
-    picture = image(draw(sample(), "positive.text=a blue circle on a yellow background"))
+    picture = image(draw(sample(steps=20), CIRCLE))
     height, width, _ = picture.shape
     red, green, blue = picture[height // 2 - 4 : height // 2 + 4, width // 2 - 4 : width // 2 + 4].mean((0, 1))
     assert blue > red + 0.2
@@ -121,26 +125,27 @@ def test_two_halves_make_the_whole(draw: Draw) -> None:
 
 
 def test_less_denoising_keeps_more_of_a_picture(draw: Draw, tmp_path: Path) -> None:
-    start = torch.zeros(128, 128, 3)
-    start[32:96, 32:96] = torch.tensor([0.9, 0.1, 0.1])
+    start = draw(sample(), CIRCLE)
     nodes = from_picture(start, tmp_path)
-    distances = [distance(image(draw(nodes, f"KSampler.denoise={denoise}")), start) for denoise in (0, 0.3, 1)]
-    assert distances == sorted(distances)
-    assert distances[0] < distances[2] / 2
+    nothing, little, much = (
+        distance(image(draw(nodes, f"KSampler.denoise={share}")), image(start)) for share in (0, 0.3, 1)
+    )
+    assert nothing < little < much
+    assert nothing < much / 3
 
 
 def test_only_the_masked_part_of_a_picture_changes(draw: Draw, tmp_path: Path) -> None:
-    nodes = from_picture(torch.full((128, 128, 3), 0.5), tmp_path)
+    nodes = from_picture(draw(sample(), CIRCLE), tmp_path)
     mask = PIL.Image.new("LA", (128, 128), (0, 255))
-    mask.paste((0, 0), (80, 0, 128, 128))  # transparent on the right: what may change
+    mask.paste((0, 0), (64, 0, 128, 128))  # transparent on the right: what may change
     mask.save(tmp_path / "input" / "mask.png")
     kept = image(draw(nodes, "KSampler.denoise=0"))
     nodes["mask"] = {"class_type": "LoadImage", "inputs": {"image": "mask.png"}}
     nodes["masked"] = {"class_type": "SetLatentNoiseMask", "inputs": {"samples": ["latent", 0], "mask": ["mask", 1]}}
     nodes["sampler"]["inputs"]["latent_image"] = ["masked", 0]
     painted = image(draw(nodes))
-    assert distance(painted[:, :48], kept[:, :48]) < 0.02
-    assert distance(painted[:, 88:], kept[:, 88:]) > 0.05
+    # In the latent nothing changes on the left; in pixels a little: the VAE's normalisations see the whole picture.
+    assert distance(painted[:, :48], kept[:, :48]) < distance(painted[:, 80:], kept[:, 80:]) / 3
 
 
 def test_a_batch_is_several_pictures(draw: Draw, capsys: pytest.CaptureFixture[str]) -> None:
