@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diffusion.conditioning import ConditioningError
-from diffusion.latents import LatentError
+from diffusion.latents import LatentError, noise_mask_of
 from diffusion.noise import initial_noise
 from diffusion.parameterisation import DiscreteEps, Flow
 from diffusion.samplers import SAMPLER_NAMES, Answer, Ask
@@ -202,6 +202,12 @@ def test_a_mask_is_put_to_the_latents_size_and_batch(model: StandIn) -> None:
     assert torch.allclose(result[2], before[2], atol=1e-4)  # masks repeat from the first
     assert torch.allclose(result[1, :, :, :3], before[1, :, :, :3], atol=1e-4)
     assert not torch.allclose(result[1, :, :, 5:], before[1, :, :, 5:], atol=0.1)
+
+
+def test_a_mask_is_resized_smoothly() -> None:
+    mask = noise_mask_of({**empty(size=(4, 4)), "noise_mask": torch.tensor([[0.0, 1.0], [0.0, 1.0]])})
+    assert mask is not None
+    assert mask.tolist() == [[[[0.0, 0.25, 0.75, 1.0]] * 4]]
 
 
 def test_ddim_hides_what_it_keeps_under_other_noise() -> None:
