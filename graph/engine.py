@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import uuid
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
@@ -40,7 +39,6 @@ class Engine:
         self.resources: Mapping[type, Any] = {type(resource): resource for resource in resources}
         self.code = code
         self.environment = environment
-        self._ages = itertools.count()
 
     async def run(
         self,
@@ -64,7 +62,7 @@ class Engine:
         over = asyncio.Event()
         run = Run(
             plan, self.paths, self.cache, run_id=run_id or str(uuid.uuid4()), keep=keep, sink=sink,
-            resources=self.resources, order=(-priority, next(self._ages)),
+            resources=self.resources, order=(-priority, next(self.lanes.ages)),
             printer=Fingerprinter(plan.graph, self.paths, code=self.code, environment=self.environment),
             on_over=partial(loop.call_soon_threadsafe, over.set),
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +18,7 @@ class Slice(NamedTuple):
     """A piece of work for a lane. `work` returns the slices that it made ready; it must not raise."""
 
     lane: str
-    urgency: Urgency  # no two slices that wait at the same time have the same
+    urgency: Urgency  # of equal ones the first to come goes first
     work: Callable[[], Iterable[Slice]]
 
 
@@ -35,6 +36,7 @@ class Lanes:
         sizes = sizes or {"device": 1, "cpu": processors, "io": max(4, processors)}
         self.names = tuple(sizes)
         self.closed = False
+        self.ages = itertools.count()  # of the runs on these lanes, for their urgency
         self._lanes = {name: _Lane(name, size, self, around) for name, size in sizes.items()}
 
     def put(self, new: Slice) -> None:
@@ -66,7 +68,8 @@ class _Lane:
         self._size = size
         self._lanes = lanes
         self._around = around
-        self._waiting: list[tuple[Urgency, Callable[[], Iterable[Slice]]]] = []  # a heap
+        self._waiting: list[tuple[Urgency, int, Callable[[], Iterable[Slice]]]] = []  # a heap
+        self._arrivals = itertools.count()
         self._changed = threading.Condition(threading.Lock())
         self._idle = 0  # threads that wait and have not been called
         self._threads: list[threading.Thread] = []
@@ -75,7 +78,7 @@ class _Lane:
     def put(self, new: Slice) -> None:
         with self._changed:
             if not self._closed:
-                heappush(self._waiting, (new.urgency, new.work))
+                heappush(self._waiting, (new.urgency, next(self._arrivals), new.work))
                 self._call_one()
 
     def stop(self) -> None:
@@ -106,7 +109,7 @@ class _Lane:
                     own = 0
                     for new in ready:
                         if new.lane == self._name:
-                            heappush(self._waiting, (new.urgency, new.work))
+                            heappush(self._waiting, (new.urgency, next(self._arrivals), new.work))
                             own += 1
                     # This thread takes one of them itself: to wake another for it would only cost time.
                     for _ in range(own - 1):
@@ -116,7 +119,7 @@ class _Lane:
                         self._changed.wait()
                     if self._closed:
                         return
-                    _, work = heappop(self._waiting)
+                    _, _, work = heappop(self._waiting)
                 ready = work()
                 for new in ready:
                     if new.lane != self._name:

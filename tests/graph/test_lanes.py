@@ -46,6 +46,19 @@ def test_the_most_urgent_goes_first() -> None:
     assert done == [(-1, 5, 0), (0, 1, 3), (0, 1, 7), (0, 2, 1)]
 
 
+def test_of_equally_urgent_slices_the_first_to_come_goes_first() -> None:
+    done: list[object] = []
+    finished, begin = threading.Event(), threading.Event()
+    work = slices_of(done, finished, 20)
+    with Lanes({"one": 1}) as lanes:
+        lanes.put(Slice("one", (-9, 0, 0), partial(hold, threading.Event(), begin)))
+        for number in range(20):
+            lanes.put(Slice("one", (0, 0, 0), work(number)))
+        begin.set()
+        finished.wait()
+    assert done == list(range(20))
+
+
 def test_slices_that_a_slice_makes_ready_wait_their_turn() -> None:
     done: list[object] = []
     finished, began, begin = threading.Event(), threading.Event(), threading.Event()
