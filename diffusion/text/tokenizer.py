@@ -44,15 +44,13 @@ def tokenize(text: str) -> list[int]:
 
 
 def _normalise(text: str) -> str:
-    """Lower case, composed characters (NFC), single spaces, ideographs apart, nothing invisible."""
+    """Lower case, composed characters (NFC), ideographs apart, nothing invisible but white space."""
     visible = "".join(
-        " " if char in "\t\n\r" or unicodedata.category(char) == "Zs" else char
+        char
         for char in text
         if char in "\t\n\r" or not (char == "\ufffd" or unicodedata.category(char).startswith("C"))
     )
-    composed = unicodedata.normalize("NFC", _IDEOGRAPH_PATTERN.sub(r" \1 ", visible))
-    # Word by word: a Greek sigma is lowered otherwise at a word's end.
-    return " ".join(word.lower() for word in composed.split())
+    return unicodedata.normalize("NFC", _IDEOGRAPH_PATTERN.sub(r" \1 ", visible)).lower()
 
 
 def _word_ids(word: str) -> list[int]:

@@ -72,6 +72,10 @@ def test_handles_of_one_file_are_equal_and_use_one_network(checkpoint: Path, par
     assert parts[1].stop_at(-2) != parts[1]
 
 
+def test_handles_say_what_they_are_not_where_it_is_held(checkpoint: Path, parts: Parts) -> None:
+    assert load_checkpoint(checkpoint, Memory(torch.device("cpu")), find_embedding=nothing) == parts
+
+
 def test_a_copy_of_the_file_is_another_model(checkpoint: Path, parts: Parts, memory: Memory, tmp_path: Path) -> None:
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(checkpoint.read_bytes())

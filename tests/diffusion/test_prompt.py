@@ -61,6 +61,7 @@ def test_tokens_weights_and_words_are_those_recorded(recorded: dict[str, object]
         ("a (b (c:0.5) d:1.2) e", [("a ", 1), ("b ", 1.2), ("c", 0.5), (" d", 1.2), (" e", 1)]),
         (r"\(a\) (\(b\):1.5)", [("(a) ", 1), ("(b)", 1.5)]),
         (r"(a\:1.2)", [("a\\", 1.2)]),
+        (r"(a \)", [("(a )", 1)]),
         ("(open (closed:2)", [("open ", 2), ("(closed", 2)]),
         ("(open (closed:2) on", [("(open (closed:2) on", 1)]),
         ("a) (b:2) (c:2)", [("a) (b:2) (c:2)", 1)]),
