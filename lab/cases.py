@@ -21,6 +21,13 @@ class Difference:
         """Whether the difference is allowed. A NaN is not."""
         return self.value <= self.limit
 
+    @property
+    def share(self) -> float:
+        """How much of what is allowed is used up; more than 1 is too far."""
+        if not self.within:
+            return float("inf")
+        return self.value / self.limit if self.limit else 0.0
+
     def __str__(self) -> str:
         return f"{self.value:.2e} of {self.limit:.0e}{' ' if self.unit else ''}{self.unit}"
 

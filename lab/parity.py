@@ -34,10 +34,7 @@ def report(case: Case) -> str:
     if not result:
         print(f"skip  {case.name}: holds nothing to compare", flush=True)
         return "skipped"
-    # NaN is farther than anything: not (NaN <= x).
-    worst = max(
-        result, key=lambda difference: float("inf") if not difference.within else difference.value / difference.limit
-    )
+    worst = max(result, key=lambda difference: difference.share)
     passed = all(difference.within for difference in result)
     print(f"{'ok   ' if passed else 'FAIL '} {case.name}: {worst}", flush=True)
     return "passed" if passed else "failed"
