@@ -205,6 +205,20 @@ def test_relatives_of_stable_diffusion_1(change: dict[str, Shape], kind: str, sd
     assert kind in str(caught.value)
 
 
+@pytest.mark.parametrize("levels", [3, 5])
+def test_a_vae_of_another_ratio_is_another_family(levels: int) -> None:
+    vae = VAEConfig(channels=32, channel_mult=(1,) * levels, num_res_blocks=1)
+    unet = UNetConfig(model_channels=32, channel_mult=(1,), num_res_blocks=(1,), transformer_depth=(1,), context_dim=64)
+    with pytest.raises(CheckpointError, match="an unknown relative of Stable Diffusion 1"):
+        detect(layout(unet, vae, TextConfig(width=64, layers=1, inner_width=64)), {})
+
+
+def test_a_unet_for_another_text_encoder_is_another_family(sd15: dict[str, Shape]) -> None:
+    wider = {name: (shape[0], 1024) for name, shape in sd15.items() if name.endswith("attn2.to_k.weight")}
+    with pytest.raises(CheckpointError, match="an unknown relative of Stable Diffusion 1"):
+        detect(sd15 | wider, {})
+
+
 def test_families_are_found_by_scanning() -> None:
     assert SD1 in families()
 
