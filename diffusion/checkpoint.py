@@ -140,7 +140,7 @@ class _Ignored:
 
 
 # Stable Diffusion 1's first files name a class of their trainer beside the weights, the first embeddings one of torch.
-_HARMLESS = [(_Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"), nn.ParameterDict]
+_HARMLESS: list[Any] = [(_Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"), nn.ParameterDict]
 
 
 def under(entries: Mapping[str, Value], prefix: str) -> dict[str, Value]:

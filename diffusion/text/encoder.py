@@ -34,7 +34,7 @@ def expected_shapes(config: TextConfig) -> dict[str, tuple[int, ...]]:
     width, inner = config.width, config.inner_width
     norm = {"weight": (width,), "bias": (width,)}
     square = {"weight": (width, width), "bias": (width,)}
-    layer = {
+    layer: dict[str, Mapping[str, tuple[int, ...]]] = {
         **{f"self_attn.{name}": square for name in ("q_proj", "k_proj", "v_proj", "out_proj")},
         "layer_norm1": norm,
         "layer_norm2": norm,
@@ -71,7 +71,8 @@ def build(config: TextConfig, tensors: Mapping[str, Tensor], device: torch.devic
         )
     embeddings = network.embeddings
     embeddings.token_embedding.to(tensors["embeddings.token_embedding.weight"].dtype)
-    embeddings.position_ids = torch.arange(config.positions, device=device)[None]  # not in every file
+    positions = torch.arange(config.positions, device=device)[None]
+    embeddings.register_buffer("position_ids", positions, persistent=False)  # not in every file
     devices.fill(network, tensors, device)
     devices.prepare(network)
     return network
