@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from graph import Lanes, Paths
+from graph import Engine, Lanes, Paths
+from tests.graph.toys import Gate, Log, engine
 
 
 @pytest.fixture
@@ -15,3 +16,13 @@ def paths(tmp_path: Path) -> Paths:
 def lanes() -> Iterator[Lanes]:
     with Lanes() as threads:
         yield threads
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def runner(lanes: Lanes, tmp_path: Path, log: Log) -> Engine:
+    return engine(lanes, tmp_path, log, Gate())

@@ -7,6 +7,7 @@ from functools import partial
 
 from graph import Lanes
 from graph.lanes import Slice, Urgency
+from tests.graph.toys import PATIENCE_S
 
 
 def slices_of(
@@ -29,7 +30,7 @@ def slices_of(
 def hold(began: threading.Event, begin: threading.Event) -> list[Slice]:
     """Keep the lane busy until `begin`."""
     began.set()
-    begin.wait()
+    begin.wait(PATIENCE_S)
     return []
 
 
@@ -42,7 +43,7 @@ def test_the_most_urgent_goes_first() -> None:
         for urgency in ((0, 2, 1), (0, 1, 7), (-1, 5, 0), (0, 1, 3)):
             lanes.put(Slice("one", urgency, work(urgency)))
         begin.set()
-        finished.wait()
+        finished.wait(PATIENCE_S)
     assert done == [(-1, 5, 0), (0, 1, 3), (0, 1, 7), (0, 2, 1)]
 
 
@@ -55,7 +56,7 @@ def test_of_equally_urgent_slices_the_first_to_come_goes_first() -> None:
         for number in range(20):
             lanes.put(Slice("one", (0, 0, 0), work(number)))
         begin.set()
-        finished.wait()
+        finished.wait(PATIENCE_S)
     assert done == list(range(20))
 
 
@@ -71,10 +72,10 @@ def test_slices_that_a_slice_makes_ready_wait_their_turn() -> None:
 
     with Lanes({"one": 1}) as lanes:
         lanes.put(Slice("one", (0, 5, 0), first))
-        began.wait()
+        began.wait(PATIENCE_S)
         lanes.put(Slice("one", (0, 1, 9), work("an older run's")))
         begin.set()
-        finished.wait()
+        finished.wait(PATIENCE_S)
     assert done == ["first", "an older run's", "its own, younger"]
 
 
@@ -84,13 +85,13 @@ def test_threads_start_only_as_needed_and_a_lane_works_in_parallel() -> None:
 
     def meet() -> list[Slice]:
         names.add(threading.current_thread().name)
-        both.wait()
+        both.wait(PATIENCE_S)
         return []
 
     with Lanes({"pair": 2, "idle": 5}) as lanes:
         before = threading.active_count()
         lanes.put(Slice("pair", (0, 0, 0), lambda: [Slice("pair", (0, 0, number), meet) for number in (1, 2)]))
-        both.wait()  # fails to return unless both run at once
+        both.wait(PATIENCE_S)  # fails to return unless both run at once
         assert threading.active_count() - before == 2
     assert names == {"pair-0", "pair-1"}
 
@@ -107,7 +108,7 @@ def test_each_thread_works_within_what_surrounds_its_lane() -> None:
 
     with Lanes({"a": 3, "b": 1}, around=around) as lanes:
         lanes.put(Slice("a", (0, 0, 0), slices_of([], finished, 1)("x")))
-        finished.wait()
+        finished.wait(PATIENCE_S)
     assert entered == ["a begins", "a ends"]
 
 

@@ -39,6 +39,9 @@ Image = Annotated[bytes, Socket("IMAGE")]
 Mask = Annotated[bytes, Socket("MASK")]
 
 
+PATIENCE_S = 60  # a test that waits longer for another thread has failed
+
+
 class Log:
     """Which nodes ran, in order; handed to the engine as a resource."""
 
@@ -112,7 +115,7 @@ class Wait(Node[int], category="toys"):
     def run(self, ctx: Context) -> int:
         gate = ctx.resource(Gate)
         gate.reached.set()
-        gate.open.wait()
+        gate.open.wait(PATIENCE_S)
         ctx.check_cancelled()
         return self.value
 
@@ -170,6 +173,16 @@ class Pick(Node[Image], category="toys"):
 
 
 REGISTRY = Registry(Add, Divide, Show, Chance, Wait, Count, Pick)
+
+
+SUM = {"a": ("Add", {"a": 1}), "b": ("Add", {"a": ["a", 0], "b": 5}), "s": ("Show", {"value": ["b", 0]})}
+
+
+def ran(log: Log) -> list[str]:
+    """What ran since the last question."""
+    done = list(log.ran)
+    log.ran.clear()
+    return done
 
 
 def document(**nodes: tuple[str, dict[str, Any]]) -> Document:
