@@ -44,3 +44,31 @@ def test_only_the_device_lane_lets_torch_use_several_threads() -> None:
         thread.join()
     assert found == {"io": (1, False), "cpu": (1, False), "device": (before, False)}
     assert torch.is_grad_enabled()
+
+
+def test_a_lane_that_begins_later_takes_no_threads_from_the_device_lane() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    settings = runtime.lane_settings()
+    device_began, io_began = threading.Event(), threading.Event()
+    found: list[int] = []
+
+    def device() -> None:
+        with settings("device"):
+            device_began.set()
+            io_began.wait()
+            torch.zeros(10**6).add_(1)  # large enough for torch to share it among threads
+            found.append(torch.get_num_threads())
+
+    def io() -> None:
+        device_began.wait()
+        with settings("io"):
+            io_began.set()
+
+    threads = [threading.Thread(target=work) for work in (device, io)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    torch.set_num_threads(before)
+    assert found == [2]
