@@ -56,8 +56,7 @@ class Source:
         """A network with the tensors of a prefix, ready to compute in a dtype."""
         with torch.device("meta"):
             built = network().to(dtype)
-        devices.fill(built, self.tensors(prefix), self.memory.device)
-        devices.prepare(built)
+        devices.load(built, self.tensors(prefix), self.memory.device)
         return built
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from diffusion.devices import prepare
+from diffusion.devices import load
 from diffusion.layers.unet import UNet, UNetConfig
 from diffusion.layers.vae import VAE, VAEConfig
 from lab.cases import Case, Difference, relative
@@ -23,9 +23,8 @@ FORWARD = {"of_std": 2e-5, "l2": 2e-5}
 
 def by_recipe(network: nn.Module, prefix: str, salt: str) -> None:
     """Give a network on the meta device the weights of the recipe, and make it ready for the CPU."""
-    state = {key: weight(prefix + key, tuple(t.shape), salt).float() for key, t in network.state_dict().items()}
-    network.load_state_dict(state, assign=True)
-    prepare(network)
+    state = {key: weight(prefix + key, tuple(t.shape), salt) for key, t in network.state_dict().items()}
+    load(network, state, torch.device("cpu"))
 
 
 def unet_config(config: dict[str, Any]) -> UNetConfig | str:

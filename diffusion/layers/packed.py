@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+PACKED_FROM = (torch.float32, torch.float16, torch.bfloat16)
+"""What a weight may be before it is packed as float32."""
+
 
 class PackedConv2d(nn.Module):
     """A convolution for inference on the CPU with its weight reordered once for oneDNN.
@@ -20,8 +23,9 @@ class PackedConv2d(nn.Module):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.stride, self.padding, self.dilation, self.groups = conv.stride, conv.padding, conv.dilation, conv.groups
+        # From halves to packed floats in two copies: a float tensor in between would be a third.
         packed = torch._C._nn.mkldnn_reorder_conv2d_weight(
-            conv.weight.detach().to_mkldnn(), conv.padding, conv.stride, conv.dilation, conv.groups
+            conv.weight.detach().to_mkldnn(torch.float32), conv.padding, conv.stride, conv.dilation, conv.groups
         )
         # Not part of a state dict: a packed weight has no shape or order that another program could read.
         self.register_buffer("weight", packed, persistent=False)
@@ -44,7 +48,7 @@ class PointwiseConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.register_buffer("weight", conv.weight.detach()[:, :, 0, 0], persistent=False)
+        self.register_buffer("weight", conv.weight.detach()[:, :, 0, 0].float(), persistent=False)
         self.register_buffer("bias", None if conv.bias is None else conv.bias.detach(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +56,10 @@ class PointwiseConv2d(nn.Module):
 
 
 def pack_convolutions(network: nn.Module) -> None:
-    """Replace every convolution of a float32 network on the CPU, one at a time, freeing each plain weight."""
+    """Replace every convolution of a network on the CPU by one that computes in float32, freeing each plain weight.
+
+    The weights may still be of any dtype of PACKED_FROM, as they are in a file.
+    """
     for module in network.modules():
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Conv2d):

@@ -73,8 +73,7 @@ def build(config: TextConfig, tensors: Mapping[str, Tensor], device: torch.devic
     embeddings.token_embedding.to(tensors["embeddings.token_embedding.weight"].dtype)
     positions = torch.arange(config.positions, device=device)[None]
     embeddings.register_buffer("position_ids", positions, persistent=False)  # not in every file
-    devices.fill(network, tensors, device)
-    devices.prepare(network)
+    devices.load(network, tensors, device)
     return network
 
 

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from diffusion.layers.packed import PackedConv2d, PointwiseConv2d, pack_convolutions
+from diffusion.devices import load
+from diffusion.layers.packed import PACKED_FROM, PackedConv2d, PointwiseConv2d, pack_convolutions
 from diffusion.layers.unet import UNet, UNetConfig, timestep_embedding
 from diffusion.layers.vae import VAE, VAEConfig
 from lab.recipe import uniform, weight
@@ -103,6 +104,28 @@ def test_each_kind_of_convolution_packs(conv: nn.Conv2d, kind: type, memory_form
     torch.testing.assert_close(packed, plain, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("dtype", PACKED_FROM)
+def test_packing_takes_the_weights_of_a_file_as_they_are(dtype: torch.dtype, kernel: int) -> None:
+    with torch.device("meta"):
+        network = nn.Sequential(nn.Conv2d(8, 16, kernel))
+    in_file = {"0.weight": uniform("w", (16, 8, kernel, kernel)).to(dtype), "0.bias": uniform("b", (16,)).to(dtype)}
+    load(network, in_file, torch.device("cpu"))
+    x = uniform("x", (1, 8, 5, 5))
+    plain = torch.conv2d(x, in_file["0.weight"].float(), in_file["0.bias"].float())
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x), plain, rtol=1e-5, atol=1e-5)
+
+
+def test_weights_that_cannot_be_packed_from_are_converted_first() -> None:
+    with torch.device("meta"):
+        network = nn.Sequential(nn.Conv2d(2, 2, 3))
+    in_file = {"0.weight": torch.ones(2, 2, 3, 3, dtype=torch.float64), "0.bias": torch.zeros(2, dtype=torch.float64)}
+    load(network, in_file, torch.device("cpu"))
+    with torch.inference_mode():
+        assert network(torch.ones(1, 2, 3, 3)).flatten().tolist() == [18, 18]
+
+
 def test_timestep_embedding_is_cosines_then_sines() -> None:
     embedding = timestep_embedding(torch.tensor([0.0, 3.0]), 6)
     assert embedding[0].tolist() == [1, 1, 1, 0, 0, 0]
@@ -113,3 +136,14 @@ def test_timestep_embedding_is_cosines_then_sines() -> None:
 def test_a_unet_without_heads_is_refused() -> None:
     with pytest.raises(ValueError, match="num_heads"):
         UNetConfig(num_heads=8, head_dim=64)
+
+
+def test_loading_leaves_the_number_of_threads_as_it_was() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    with torch.device("meta"):
+        network = nn.Linear(1, 1)
+    load(network, {"weight": torch.ones(1, 1), "bias": torch.ones(1)}, torch.device("cpu"))
+    found = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert found == 3

@@ -166,6 +166,6 @@ def test_filling_changes_the_dtype_only_where_it_must() -> None:
     tensors = {"weight": torch.randn(3, 2).half(), "bias": torch.randn(3)}
     with torch.device("meta"):
         network = nn.Linear(2, 3)
-    devices.fill(network, tensors, torch.device("cpu"))
+    devices.load(network, tensors, torch.device("cpu"))
     assert torch.equal(network.weight, tensors["weight"].float())
     assert network.bias.data_ptr() == tensors["bias"].data_ptr()
