@@ -7,6 +7,9 @@ PYTHON := $(VENV)/bin/python
 PIP := $(VENV)/bin/pip
 WORKFLOW := workflows/text_to_image.json
 
+# As main.py sets it: threads that spin while they wait fight over a busy processor.
+export OMP_WAIT_POLICY := passive
+
 .PHONY: help
 help: ## show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -262,6 +262,7 @@ def main() -> None:
     parser.add_argument("only", nargs="?", default="", help="run the cases whose name contains this")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as main.py does
     if arguments.case:
         print(json.dumps(run_case(arguments.case)))
         return
