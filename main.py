@@ -30,8 +30,8 @@ class Refusal(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     options = parser().parse_args(arguments)
-    # torch's threads wait for each other asleep: spinning, they would fight over a processor that is busy with something
-    # else, and a step would take fifty times as long. Read when torch is imported.
+    # Read when torch is imported: its threads wait for each other asleep. Spinning, they would fight over a processor
+    # that is busy with something else, and a step would take fifty times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         return int(options.command(options))
