@@ -129,7 +129,7 @@ def random_conditioning():  # type: ignore[no-untyped-def]
 
 
 def load_and_first_step() -> dict[str, object]:
-    """From a file name to the first denoised latent: no weight is loaded before, but the modules are, as in a server."""
+    """From a file name to the first denoised latent. Modules are imported before, as in a server; weights are not."""
     import diffusion.model
     import diffusion.sampling  # noqa: F401
 
