@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from diffusion.devices import load
 from diffusion.layers.unet import UNet, UNetConfig
 from diffusion.layers.vae import VAE, VAEConfig
+from diffusion.text.encoder import TextConfig, build, encode, expected_shapes
+from diffusion.text.prompt import Format, Token
 from lab.cases import Case, Difference, relative
 from lab.recipe import uniform, weight
 
@@ -94,8 +97,42 @@ def vae(case: dict[str, Any], name: str, index: dict[str, Any], tensors: dict[st
     )
 
 
+def clip(case: dict[str, Any], name: str, index: dict[str, Any], tensors: dict[str, Tensor]) -> list[Difference] | str:
+    """Encodings of sequences of tokens by a small CLIP-L."""
+    config = case.get("config", {})
+    if config.get("hidden_act") != "quick_gelu":
+        return "not covered yet: OpenCLIP's text encoders belong to other families than SD1"
+    prefix = "cond_stage_model.transformer.text_model."
+    shape = TextConfig(
+        config["hidden_size"], config["num_hidden_layers"], config["num_attention_heads"], config["intermediate_size"]
+    )
+    state = {key: weight(prefix + key, size, index["weight_salt"]) for key, size in expected_shapes(shape).items()}
+    network = build(shape, state, torch.device("cpu"))
+    form = Format()
+    sequences = [[Token(token, 1.0, 0) for token in row] for row in tensors[f"{name}.tokens"].tolist()]
+    differences = []
+    for layer, key in ((-1, "last"), (-1, "stop1_ln"), (-2, "stop2_ln")):
+        hidden = torch.cat([encode(network, [sequence], layer, form)[0] for sequence in sequences])
+        differences += relative(every_nth_row(hidden, tensors[f"{name}.{key}"]), tensors[f"{name}.{key}"], **FORWARD)
+    # Where a sequence has no end token the reference takes the last place; a prompt's chunk always has one.
+    ended = (tensors[f"{name}.tokens"] == form.end).any(dim=1)
+    pooled = torch.cat([encode(network, [sequence], -1, form)[1] for sequence in sequences])
+    differences += relative(pooled[ended], tensors[f"{name}.pooled"][ended], **FORWARD)
+    weighted = [
+        [Token(token.value, by, 0) for token, by in zip(sequence, weights, strict=True)]
+        for sequence, weights in zip((sequences[1], sequences[0]), case["weights"], strict=True)
+    ]
+    expected = tensors[f"{name}.weighted"]
+    return differences + relative(every_nth_row(encode(network, weighted, -1, form)[0], expected), expected, **FORWARD)
+
+
+def every_nth_row(ours: Tensor, stored: Tensor) -> Tensor:
+    """The rows of tokens that the reference stored: all, or every second, third, …"""
+    return ours[:, :: math.ceil(ours.shape[1] / stored.shape[1])]
+
+
 Compare = Callable[[dict[str, Any], str, dict[str, Any], dict[str, Tensor]], list[Difference] | str]
-COVERED: dict[str, Compare] = {"f_unet": unet, "f_vae": vae}
+COVERED: dict[str, Compare] = {"f_clip": clip, "f_unet": unet, "f_vae": vae}
 
 
 def cases(folder: Path) -> Iterator[Case]:
