@@ -19,7 +19,7 @@ from lab.tiny import detector
 from lab.tiny.captions import BEFORE, HELD_OUT_BEFORE, HELD_OUT_PLAIN, backgrounds, names, phrase, training_captions
 from lab.tiny.pictures import ALL_GLYPHS, ALL_SHAPES, SIDE, Subject
 
-STEPS, CFG, SAMPLER, SCHEDULER = 20, 5.0, "dpmpp_2m", "karras"
+STEPS, CFG, SAMPLER, SCHEDULER = 20, 3.0, "euler_ancestral", "karras"
 
 
 @dataclass(frozen=True)
