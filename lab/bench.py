@@ -139,7 +139,7 @@ def load_and_first_step() -> dict[str, object]:
         model, _, _ = parts()
         sampling(model, conditioning, conditioning, 256, 2).step()
 
-    return measure(work, 1, warm_up=False)
+    return measure(work, 3, warm_up=False)
 
 
 def step(size: int) -> dict[str, object]:
