@@ -286,7 +286,10 @@ def main() -> None:
     if arguments.only in "engine":
         results["engine"] = in_own_process(["lab.bench_engine"])
         for case in results["engine"]:
-            print(json.dumps(case))
+            figures = ", ".join(
+                f"{key.removesuffix('_us')} {value}" for key, value in case.items() if key.endswith("_us")
+            )
+            print(f"{case['case']:30} {case['nodes']} nodes, {case['unit']}: {figures}")
     results["references"] = {name: asdict(reference) for name, reference in REFERENCES.items()}
     BUILD.mkdir(exist_ok=True)
     beside = LAST.with_suffix(".part")

@@ -131,4 +131,5 @@ def _show(value: object) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(engine_cases(), indent=1))
+    for row in engine_cases():
+        print(json.dumps(row), flush=True)

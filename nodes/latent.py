@@ -1,7 +1,10 @@
 """Latents: the small, dense pictures that samplers work on; made empty, from pixels, and turned into pixels."""
 
+import math
+
 import torch
 
+from diffusion.latents import LatentError
 from graph.context import Context
 from graph.node import Node
 from graph.widgets import Int
@@ -23,11 +26,14 @@ class EmptyLatentImage(Node[Latent], category="latent", display="Empty Latent Im
     batch_size: int = Int(default=1, min=1, max=4096, tooltip="How many pictures to make at once.")
 
     def run(self, ctx: Context) -> Latent:
-        return {
-            "samples": torch.zeros(
-                self.batch_size, 4, self.height // PIXELS_PER_LATENT, self.width // PIXELS_PER_LATENT
-            )
-        }
+        shape = (self.batch_size, 4, self.height // PIXELS_PER_LATENT, self.width // PIXELS_PER_LATENT)
+        try:
+            return {"samples": torch.zeros(shape)}
+        except RuntimeError as error:
+            raise LatentError(
+                f"{self.batch_size} latents for {self.width}×{self.height} pixels take "
+                f"{4 * math.prod(shape) / 1e9:.0f} GB, more memory than there is; make fewer or smaller ones."
+            ) from error
 
 
 class VAEDecode(Node[Image], category="latent", display="VAE Decode"):

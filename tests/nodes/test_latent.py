@@ -1,7 +1,11 @@
 """Latent nodes against recorded results."""
 
+from pathlib import Path
+
+import pytest
 import torch
 
+from diffusion.latents import LatentError
 from nodes.latent import EmptyLatentImage, SetLatentNoiseMask
 
 
@@ -33,3 +37,11 @@ def test_setting_a_noise_mask_leaves_the_latent_that_came_in_alone(ctx) -> None:
     masked = SetLatentNoiseMask(samples=samples, mask=torch.ones(16, 16)).run(ctx)
     assert samples.keys() == {"samples", "batch_index"}
     assert masked["batch_index"] == [3]
+
+
+def test_a_latent_larger_than_memory_is_a_sentence(ctx) -> None:
+    overcommit = Path("/proc/sys/vm/overcommit_memory")
+    if overcommit.exists() and overcommit.read_text().strip() == "1":
+        pytest.skip("this system hands out more memory than it has")
+    with pytest.raises(LatentError, match="275 GB, more memory than there is; make fewer or smaller ones"):
+        EmptyLatentImage(width=16384, height=16384, batch_size=4096).run(ctx)
