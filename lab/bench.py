@@ -18,6 +18,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # each case imports what it measures, in its own process
+    from diffusion.model import Clip, Conditioning, Model, Vae
+    from diffusion.sampling import Denoising
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
@@ -92,7 +97,7 @@ def checkpoint() -> Path:
     return path
 
 
-def parts():  # type: ignore[no-untyped-def]
+def parts() -> tuple[Model, Clip, Vae]:
     """Model, Clip and Vae of the full-size checkpoint."""
     import torch
 
@@ -102,7 +107,7 @@ def parts():  # type: ignore[no-untyped-def]
     return load_checkpoint(checkpoint(), Memory(torch.device("cpu")), find_embedding=lambda name: None)
 
 
-def sampling(model, positive, negative, size: int, steps: int):  # type: ignore[no-untyped-def]
+def sampling(model: Model, conditioning: Conditioning, size: int, steps: int) -> Denoising:
     """A run of the sampler at so many pixels a side, ready to step."""
     import torch
 
@@ -115,13 +120,13 @@ def sampling(model, positive, negative, size: int, steps: int):  # type: ignore[
         cfg=7.0,
         sampler_name="euler",
         scheduler="normal",
-        positive=positive,
-        negative=negative,
+        positive=conditioning,
+        negative=conditioning,
         latent={"samples": torch.zeros(1, 4, size // 8, size // 8)},
     )
 
 
-def random_conditioning():  # type: ignore[no-untyped-def]
+def random_conditioning() -> Conditioning:
     """A conditioning of the right shape, without a text encoder."""
     import torch
 
@@ -137,7 +142,7 @@ def load_and_first_step() -> dict[str, object]:
 
     def work() -> None:
         model, _, _ = parts()
-        sampling(model, conditioning, conditioning, 256, 2).step()
+        sampling(model, conditioning, 256, 2).step()
 
     return measure(work, 3, warm_up=False)
 
@@ -146,7 +151,7 @@ def step(size: int) -> dict[str, object]:
     """One pass of the network with classifier-free guidance: two rows."""
     model, _, _ = parts()
     times = 5 if size <= 256 else 3
-    run = sampling(model, random_conditioning(), random_conditioning(), size, times + 2)
+    run = sampling(model, random_conditioning(), size, times + 2)
     return measure(run.step, times)
 
 
@@ -284,8 +289,8 @@ def main() -> None:
             print(line(name, result, last.get(name)), flush=True)
         results[name] = result
     if arguments.only in "engine":
-        results["engine"] = in_own_process(["lab.bench_engine"])
-        for case in results["engine"]:
+        results["engine"] = shapes = in_own_process(["lab.bench_engine"])
+        for case in shapes:
             figures = ", ".join(
                 f"{key.removesuffix('_us')} {value}" for key, value in case.items() if key.endswith("_us")
             )

@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from diffusion.latents import Latent
 from diffusion.memory import Memory
-from diffusion.model import load_checkpoint
-from diffusion.sampling import Latent, denoising
+from diffusion.model import Clip, Model, Vae, load_checkpoint
+from diffusion.sampling import denoising
 from lab.cases import Case, Difference, relative
 from lab.recipe import read_shapes, sha256, write_checkpoint
 
@@ -50,7 +51,7 @@ class FullSize:
         raise SystemExit(f"No checkpoint made by the recipe has the SHA-256 {wanted} that {self.folder} asks for.")
 
     @cached_property
-    def parts(self):  # type: ignore[no-untyped-def]
+    def parts(self) -> tuple[Model, Clip, Vae]:
         """Model, Clip and Vae of the checkpoint."""
         return load_checkpoint(self.checkpoint, Memory(torch.device("cpu")), find_embedding=self.find_embedding)
 

@@ -72,7 +72,8 @@ def sha256(path: Path) -> str:
 
 def sd15_shapes() -> dict[str, tuple[int, ...]]:
     """Keys and shapes of a Stable Diffusion 1.5 checkpoint in one file: 1131 tensors, 1.07 billion numbers."""
-    from transformers.models.clip.modeling_clip import CLIPTextConfig, CLIPTextModel
+    from transformers.models.clip.configuration_clip import CLIPTextConfig
+    from transformers.models.clip.modeling_clip import CLIPTextModel
 
     with torch.device("meta"):
         text = CLIPTextModel(

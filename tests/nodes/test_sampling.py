@@ -1,48 +1,13 @@
 """The sampler nodes against recorded runs on a toy model made of exact operations."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
-from diffusion.parameterisation import DiscreteEps, Parameterisation
 from graph.node import UNFINISHED
+from lab.toy import ToyModel
 from nodes.sampling import KSampler, KSamplerAdvanced
-
-
-class ToyParameterisation(DiscreteEps):
-    """Noise levels of Stable Diffusion 1; what is denoised is the closed form that the recorded cases call toy."""
-
-    def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return x
-
-    def denoised(self, output: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
-        level = sigma.view(-1, 1, 1, 1)
-        share = 1.0 / (level * level + 1.0)
-        bent = 0.7 * x * share.sqrt() + output
-        return x * share + (1.0 - share) * 0.8 * (bent / (1.0 + bent.abs()))
-
-
-class ToyNetwork(nn.Module):
-    """Hands on the one number that the conditioning holds."""
-
-    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
-        return context[:, 0, 0].view(-1, 1, 1, 1).expand_as(x)
-
-
-@dataclass(frozen=True)
-class ToyModel:
-    scale_factor: float = 1.0
-    latent_channels: int = 4
-    device: torch.device = torch.device("cpu")
-    dtype: torch.dtype = torch.float32
-    parameterisation: Parameterisation = field(default_factory=ToyParameterisation)
-
-    def network(self) -> nn.Module:
-        return ToyNetwork()
-
 
 MODELS = {"toy_eps": ToyModel(), "toy_eps_sd15scale": ToyModel(scale_factor=0.18215)}
 
