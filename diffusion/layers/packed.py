@@ -24,7 +24,7 @@ class PackedConv2d(nn.Module):
         super().__init__()
         self.stride, self.padding, self.dilation, self.groups = conv.stride, conv.padding, conv.dilation, conv.groups
         # From halves to packed floats in two copies: a float tensor in between would be a third.
-        packed = torch._C._nn.mkldnn_reorder_conv2d_weight(
+        packed = torch.ops.aten.mkldnn_reorder_conv2d_weight(
             conv.weight.detach().to_mkldnn(torch.float32), conv.padding, conv.stride, conv.dilation, conv.groups
         )
         # Not part of a state dict: a packed weight has no shape or order that another program could read.

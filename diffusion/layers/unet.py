@@ -95,8 +95,11 @@ class Upsample(nn.Module):
         return out
 
 
-class Stage(nn.Sequential):
+class Stage(nn.ModuleList):
     """One numbered block of the UNet: layers in a row, each given what its kind needs."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__(layers)
 
     def forward(self, x: Tensor, emb: Tensor, context: Tensor, size: torch.Size | None = None) -> Tensor:
         for layer in self:
