@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,16 +40,16 @@ class FullSize:
     @cached_property
     def checkpoint(self) -> Path:
         """The checkpoint whose SHA-256 the folder's recipe names; made on first use (half a minute, 2.1 GB)."""
-        wanted = json.loads((self.folder / "checkpoint_recipe.json").read_text())["file_sha256"]
+        recipe = json.loads((self.folder / "checkpoint_recipe.json").read_text())
         shapes = read_shapes(self.folder / "keys" / "sd15_keys.json")
         # The reference's own set has no salt; others are salted by their name.
-        for salt in ("", self.index["set"]):
+        for salt in dict.fromkeys(("", self.index.get("set", ""))):
             path = self.build / f"sd15_synth{'_' if salt else ''}{salt}.safetensors"
             if not path.exists():
                 write_checkpoint(shapes, path, salt=salt)
-            if sha256(path) == wanted:
+            if sha256(path) == recipe["file_sha256"]:
                 return path
-        raise SystemExit(f"No checkpoint made by the recipe has the SHA-256 {wanted} that {self.folder} asks for.")
+        raise SystemExit(f"No checkpoint made by the recipe has the SHA-256 that {self.folder} asks for.")
 
     @cached_property
     def parts(self) -> tuple[Model, Clip, Vae]:
@@ -162,19 +163,31 @@ def inpaint(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tens
     )
 
 
+def numbers(item: dict[str, Any], pattern: str) -> list[int]:
+    """The numbers that a case's description gives in these words, each marked by `#`."""
+    found = re.search(re.escape(pattern).replace(r"\#", r"(\d+)"), item["what"])
+    if found is None:
+        raise SystemExit(f"The description of a case does not say {pattern!r}: {item['what']}")
+    return [int(number) for number in found.groups()]
+
+
 def batch(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
     shape = reference["samples"].shape
     whole = full_size.sample(item, empty(*shape))
-    part = full_size.sample(item, {**empty(*shape), "batch_index": [2, 3]})
+    _, index, length = numbers(item, "batch of #, index #, length #")
+    part = full_size.sample(item, {**empty(length, *shape[1:]), "batch_index": list(range(index, index + length))})
     return relative(whole["samples"], reference["samples"]) + relative(part["samples"], reference["samples_frombatch"])
 
 
 def advanced(full_size: FullSize, item: dict[str, Any], reference: dict[str, Tensor]) -> list[Difference]:
     latent = empty(*reference["first"].shape)
-    half = item["steps"] // 2
-    first = full_size.sample(item, latent, start_step=0, last_step=half)
+    begin, half = numbers(item, "first #..#")
+    first = full_size.sample(item, latent, start_step=begin, last_step=half)
     second = full_size.sample(item, first, add_noise=False, start_step=half, last_step=10000, force_full_denoise=True)
-    other = full_size.sample(item, latent, sampler_name="dpmpp_2m", start_step=1, last_step=3, force_full_denoise=True)
+    start, end = numbers(item, "start # end #")
+    other = full_size.sample(
+        item, latent, sampler_name="dpmpp_2m", start_step=start, last_step=end, force_full_denoise=True
+    )
     return (
         relative(first["samples"], reference["first"])
         + relative(second["samples"], reference["second"])
