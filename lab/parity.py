@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lab import parity_features, parity_graphs, parity_nodes, parity_sampling, parity_sd15, parity_text
@@ -40,16 +40,16 @@ def report(case: Case) -> str:
     return "passed" if passed else "failed"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Compare everything, or the cases whose names contain `--only`. Status 1 if something is off."""
     parser = argparse.ArgumentParser(prog="python -m lab.parity", description=__doc__)
     parser.add_argument("folder", type=Path, help="a folder of reference numbers")
     parser.add_argument("--only", default="", help="only the cases whose names contain this")
-    arguments = parser.parse_args()
-    if not arguments.folder.is_dir():
-        print(f"There is no folder {arguments.folder}.", file=sys.stderr)
+    options = parser.parse_args(arguments)
+    if not options.folder.is_dir():
+        print(f"There is no folder {options.folder}.", file=sys.stderr)
         return 2
-    counts = Counter(report(case) for case in cases(arguments.folder) if arguments.only in case.name)
+    counts = Counter(report(case) for case in cases(options.folder) if options.only in case.name)
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 1 if counts["failed"] else 0
 

@@ -56,27 +56,21 @@ def tokens(*ids: int) -> list[dict[str, object]]:
     ]
 
 
-def test_it_counts_what_passed_failed_and_was_skipped(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_counts_what_passed_failed_and_was_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prompts = [
         {"prompt": "a", "sd1_l": tokens(320)},  # as recorded
         {"prompt": "cat", "sd1_l": tokens(320)},  # recorded wrong
         {"prompt": "embedding:", "sd1_l": {"raises": "IndexError"}},
     ]
     (tmp_path / "c_tokens.json").write_text(json.dumps({"prompts": prompts}))
-    monkeypatch.setattr("sys.argv", ["parity", str(tmp_path)])
-    assert parity.main() == 1
+    assert parity.main([str(tmp_path)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["ok", "FAIL", "skip"]
     assert lines[-1] == "1 passed, 1 failed, 1 skipped"
 
 
-def test_a_folder_that_is_not_there_is_a_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.argv", ["parity", str(tmp_path / "missing")])
-    assert parity.main() == 2
+def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parity.main([str(tmp_path / "missing")]) == 2
     assert "There is no folder" in capsys.readouterr().err
 
 
