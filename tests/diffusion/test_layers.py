@@ -10,9 +10,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from diffusion.devices import load
-from diffusion.layers.packed import PACKED_FROM, PackedConv2d, PointwiseConv2d, pack_convolutions
+from diffusion.layers.packed import (
+    PACKED_FROM,
+    PackedConv2d,
+    PackedUpsample,
+    PointwiseConv2d,
+    pack_convolutions,
+)
 from diffusion.layers.unet import UNet, UNetConfig, timestep_embedding
-from diffusion.layers.vae import VAE, VAEConfig
+from diffusion.layers.vae import VAE, Upsample, VAEConfig
 from lab.recipe import uniform, weight
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "networks.safetensors"  # its header says where the numbers are from
@@ -102,6 +108,28 @@ def test_each_kind_of_convolution_packs(conv: nn.Conv2d, kind: type, memory_form
         packed = network(x)
     assert type(network[0]) is kind
     torch.testing.assert_close(packed, plain, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 3)])
+def test_enlarging_in_four_parts_is_enlarging(size: tuple[int, int]) -> None:
+    network = nn.Sequential(Upsample(4))
+    x = uniform("x", (2, 4, *size))
+    with torch.inference_mode():
+        plain = network(x)
+        pack_convolutions(network)
+        packed = network(x)
+    assert type(network[0]) is PackedUpsample
+    torch.testing.assert_close(packed, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_a_packed_vae_gives_the_reference_numbers(golden: dict[str, Tensor]) -> None:
+    network = VAE(VAEConfig(channels=32))
+    by_recipe(network, "first_stage_model.")
+    pack_convolutions(network)
+    assert not any(isinstance(module, nn.Conv2d) for module in network.modules())
+    with torch.inference_mode():
+        assert_same(network.decode(golden["vae/latent"]), golden["vae/decoded_raw"])
+        assert_same(network.encode(golden["vae/image"].movedim(-1, 1) * 2 - 1), golden["vae/encoded_mode"])
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
