@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # importing torch takes seconds, and --help shall not wait for it
-    from graph.model import Document, Graph, Plan
+    from graph.document import Document
+    from graph.model import Graph, Plan
     from graph.paths import Paths
     from graph.registry import Registry
 

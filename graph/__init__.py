@@ -21,9 +21,10 @@ Read in this order: model, node, registry, read, validate, plan, fingerprint, su
 from graph.cache import Cache, Entry, ValueCodec, WeightlessValues
 from graph.cache.memory import MemoryCache
 from graph.context import Cancelled, Context
+from graph.document import Document, Link
 from graph.engine import Engine
 from graph.lanes import Lanes
-from graph.model import Document, Graph, Link, Plan, Spec, Task
+from graph.model import Graph, Plan, Spec, Task
 from graph.node import UNFINISHED, LinkedInput, Node, Stepper, Unfinished
 from graph.paths import PathError, Paths
 from graph.plan import plan

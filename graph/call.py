@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from graph.context import Cancelled
-from graph.model import Link, Task
+from graph.document import Link
+from graph.model import Task
 from graph.node import Node
 from graph.paths import Paths
 from graph.schema import Schema

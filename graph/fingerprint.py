@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from graph.model import Graph, Link, Task
+from graph.document import Link
+from graph.model import Graph, Task
 from graph.node import LinkedInput, Node
 from graph.paths import Paths
 

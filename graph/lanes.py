@@ -5,13 +5,22 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from heapq import heappop, heappush
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 Urgency = tuple[int, int, int]  # lower goes first: minus the priority, the age of the run, the place in its plan
+
+
+class Company(NamedTuple):
+    """With whom a slice can be worked on together: with other slices of an equal `key`, at most `most` of them."""
+
+    key: Hashable
+    most: int
+    member: Any
+    work: Callable[[Sequence[Any]], Iterable[Slice]]  # given the members, the most urgent first, does for all
 
 
 class Slice(NamedTuple):
@@ -20,6 +29,7 @@ class Slice(NamedTuple):
     lane: str
     urgency: Urgency  # of equal ones the first to come goes first
     work: Callable[[], Iterable[Slice]]
+    company: Company | None = None
 
 
 class Lanes:

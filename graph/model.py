@@ -1,4 +1,4 @@
-"""The way of a workflow as values: Document (what was sent), Graph (validated) and Plan (what to do, in order)."""
+"""What becomes of a Document: Graph (validated) and Plan (what to do, in order)."""
 
 from __future__ import annotations
 
@@ -6,41 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from graph.document import Link
 from graph.node import Node
 from graph.schema import Schema
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A wire: output number `output` of node `node`."""
-
-    node: str
-    output: int
-
-
-@dataclass(frozen=True, slots=True)
-class BadLink:
-    """A list where a link should be that is none."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentNode:
-    """A node as it was sent. Inputs are Link, BadLink or the literal value itself."""
-
-    class_type: str
-    inputs: Mapping[str, Any]
-    is_changed: Any = None  # what a server that ran this document before found its change function to give
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A workflow as it was sent, its form read and nothing else checked."""
-
-    nodes: Mapping[str, DocumentNode]
-    prompt: Mapping[str, Any]  # the API form itself, which results carry as their recipe
-    extra_pnginfo: Mapping[str, Any] = field(default_factory=dict)  # e.g. {"workflow": the editor's form}
 
 
 @dataclass(frozen=True, slots=True)

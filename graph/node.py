@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Hashable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, dataclass_transform
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Protocol,
+    Self,
+    TypeVar,
+    dataclass_transform,
+    runtime_checkable,
+)
 
 from graph.context import Context
+from graph.given import Again, Blocked, Expansion
 from graph.paths import Paths
 from graph.schema import Lane, Schema, derive_inputs, derive_outputs, describe
 from graph.widgets import Choice, Float, Int, Text, Toggle, Wire
@@ -36,6 +48,23 @@ class Stepper(Protocol[T_co]):
 
     def close(self) -> None:
         """Let go of everything; called exactly once, after the last step, an error or a cancelled run."""
+
+
+@runtime_checkable
+class SharedStepper(Stepper[T_co], Protocol[T_co]):
+    """A Stepper that can take its step together with others, of other nodes and runs, at less than the cost of each."""
+
+    @property
+    def company(self) -> Hashable | None:
+        """Those of equal company can step together; None: this one steps alone. Asked before each step."""
+
+    @property
+    def most(self) -> int:
+        """How many may step together with this one, itself included, as far as memory is concerned."""
+
+    @classmethod
+    def step_together(cls, members: Sequence[Self]) -> Sequence[T_co | Unfinished | BaseException]:
+        """One step of each: its result, UNFINISHED, or the error that it alone has. Raises nothing."""
 
 
 class LinkedInput(AttributeError):
@@ -88,8 +117,11 @@ class Node(Generic[T]):
             "experimental": experimental,
         }
 
-    def run(self, ctx: Context) -> T:
-        """Compute the output: one value, a NamedTuple of several, or None. By default, all steps of stepper()."""
+    def run(self, ctx: Context) -> T | Expansion | Again | Blocked | Coroutine[Any, Any, T | Expansion | Blocked]:
+        """Compute the output: one value, a NamedTuple of several, or None. By default, all steps of stepper().
+
+        An `async def` runs in a lane of its own, where many can wait at the same time.
+        """
         stepper = self.stepper()
         if stepper is None:
             raise NotImplementedError(f"{type(self).__name__} has neither run() nor stepper()")
@@ -104,6 +136,13 @@ class Node(Generic[T]):
     def stepper(self) -> Stepper[T] | None:
         """The same work in steps, for a node that runs long; None for one that runs in one go."""
         return None
+
+    def needs(self) -> Iterable[str]:
+        """Which of the lazy inputs it needs, given the values that are there; the others are None.
+
+        Asked again when those have come, until it names no new one.
+        """
+        return ()
 
     def check(self, paths: Paths) -> Iterable[tuple[str, str]]:
         """What is wrong with the literal inputs beyond their types and ranges: (input name, sentence).

@@ -6,7 +6,20 @@ import os
 import re
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
+
+
+class Ledger(Protocol):
+    """Remembers the names that one task of a job claims, so that the same task, run again after a crash, reuses them."""
+
+    def earlier(self) -> Path | None:
+        """The name that this claim, counted from the task's first, had in an earlier attempt and is surely its own."""
+
+    def intend(self, path: Path) -> None:
+        """This name will be claimed now. Returns when that is on record."""
+
+    def claimed(self, path: Path) -> None:
+        """The name is ours. Returns when that is on record; only then is content written."""
 
 
 class Series:

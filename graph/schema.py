@@ -14,8 +14,13 @@ from graph.paths import Paths
 from graph.widgets import Widget
 from graph.wire import ANY, Socket
 
-Lane = Literal["device", "cpu", "io"]
-HIDDEN_MARKERS: Mapping[str, str] = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", "unique_id": "UNIQUE_ID"}
+Lane = Literal["device", "cpu", "io", "async"]
+HIDDEN_MARKERS: Mapping[str, str] = {
+    "prompt": "PROMPT",
+    "dynprompt": "DYNPROMPT",
+    "extra_pnginfo": "EXTRA_PNGINFO",
+    "unique_id": "UNIQUE_ID",
+}
 PLAIN_TYPES: Mapping[Any, str] = {int: "INT", float: "FLOAT", str: "STRING", bool: "BOOLEAN", Any: ANY, object: ANY}
 
 
@@ -29,7 +34,10 @@ class Input:
     options: Mapping[str, Any] = field(default_factory=dict)
     literal: bool = False  # takes a value written in the document, not only a link
     choices: Sequence[Any] | Callable[[Paths], Sequence[Any]] = ()  # of a COMBO
-    open: bool = False  # of a COMBO: other values are allowed, the node's check() judges them
+    open: bool = False  # ranges and choices are not looked at: the node's check() judges the value
+    lazy: bool = False  # what is linked runs only if the node's needs() asks for it; else the value is None
+    whole: bool = False  # takes all values of a wire as one list, instead of running once for each
+    raw: bool = False  # gets the Link itself instead of its value
 
     def choices_now(self, paths: Paths) -> Sequence[Any]:
         """What a COMBO offers at this moment."""
@@ -42,6 +50,8 @@ class Output:
 
     name: str
     type: str
+    whole: bool = False  # the node gives a list, whose values travel on one by one
+    tooltip: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,10 @@ class Schema:
     hidden: tuple[str, ...] = ()  # keys of HIDDEN_MARKERS that run() reads from its context
     lane: Lane = "cpu"
     pure: bool = True  # equal inputs give equal outputs; False: never taken from a cache, nor is what depends on it
-    variadic: bool = False  # links to undeclared inputs are passed on
+    variadic: bool = False  # undeclared inputs are passed on
+    foreign: bool = False  # a third-party class: its values are protected from it, and never kept on disk
+    checks_links: bool = False  # check() judges the types of links, given by peek(linked={name: type received})
+    ends_loop: str = ""  # of a node that ends a loop: the input that is linked to the loop's start
     deprecated: bool = False
     experimental: bool = False
 

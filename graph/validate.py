@@ -8,7 +8,8 @@ from typing import Any
 
 import networkx as nx
 
-from graph.model import BadLink, Document, Graph, Link, Spec
+from graph.document import BadLink, Document, Link
+from graph.model import Graph, Spec
 from graph.node import LinkedInput, Node
 from graph.paths import Paths
 from graph.problems import Problem, some

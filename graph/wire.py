@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, TypeVar
 
+T = TypeVar("T")
 ANY = "*"
+
+
+class Mark(Enum):
+    """What an annotation says of an input besides its type."""
+
+    LAZY = "lazy"
+
+
+Lazy = Annotated[T | None, Mark.LAZY]
+"""The type of an input whose source runs only if the node's needs() asks for it; None where it did not."""
 
 
 @dataclass(frozen=True)

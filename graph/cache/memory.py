@@ -39,7 +39,7 @@ class MemoryCache:
             self._entries.move_to_end(key)
             return found[0]
 
-    def put(self, key: str, entry: Entry) -> None:
+    def put(self, key: str, entry: Entry, *, keep_on_disk: bool = True) -> None:
         """Keep an entry, letting go of others beyond the limit; one that is too large by itself is not kept."""
         storages = {name: size for value in entry.outputs for name, size in self._codec.storages(value)}
         if ENTRY_BYTES + sum(storages.values()) > self.limit_bytes:
@@ -56,6 +56,12 @@ class MemoryCache:
                     self._size_bytes += size
             while self._size_bytes > self.limit_bytes:
                 self._remove(next(iter(self._entries)))
+
+    def drop(self, key: str) -> None:
+        """Forget an entry whose values are not what they were."""
+        with self._lock:
+            if key in self._entries:
+                self._remove(key)
 
     def clear(self) -> None:
         """Let go of everything."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graph.model import Document
+from graph.document import Document
 from graph.problems import DocumentError, Problem
 from graph.read.api import parse_json, read_api
 from graph.read.images import PNG_SIGNATURE, read_png

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from graph.model import BadLink, Document, DocumentNode, Link
+from graph.document import BadLink, Document, DocumentNode, Link
 from graph.problems import DocumentError, Problem
 
 

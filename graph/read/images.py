@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
-from graph.model import Document
+from graph.document import Document
 from graph.problems import DocumentError, Problem
 from graph.read.api import parse_json, read_api
 

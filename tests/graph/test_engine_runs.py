@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from graph import Context, Engine, Int, Lanes, Node, Registry, Result, Stepper, plan
+from graph.document import Document
 from graph.events import Event, NodeFailed, NodeFinished, NodeProgress, RunFinished
-from graph.model import Document
 from tests.graph.toys import PATIENCE_S, REGISTRY, SUM, Gate, Log, document, engine, graph, ran, run
 
 

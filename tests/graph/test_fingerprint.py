@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from graph import Context, Int, Node, Paths, Registry, Text, plan
+from graph.document import Document, DocumentNode
 from graph.fingerprint import Fingerprinter, digest_sources
-from graph.model import Document, DocumentNode
 from graph.read.api import read_api
 from tests.graph.toys import REGISTRY, document, graph
 

@@ -11,7 +11,7 @@ import pytest
 from PIL.PngImagePlugin import PngInfo
 
 from graph import DocumentError, Link, read
-from graph.model import BadLink
+from graph.document import BadLink
 from graph.read.api import read_api
 
 PROMPT = {"1": {"class_type": "Add", "inputs": {"a": 1, "b": ["5:12", 0]}, "_meta": {"title": "ünï"}}}

@@ -6,7 +6,8 @@ import pytest
 
 from graph import Graph, Link, Node, Paths, Problem, Registry, validate
 from graph.context import Context
-from graph.model import Document, Spec
+from graph.document import Document
+from graph.model import Spec
 from graph.read.api import read_api
 from graph.validate import examine
 from tests.graph.test_node import Blend
