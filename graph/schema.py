@@ -89,7 +89,9 @@ def derive_outputs(cls: type, result: Any) -> tuple[Output, ...]:
         return ()
     if isinstance(result, type) and issubclass(result, tuple) and hasattr(result, "_fields"):
         hints = typing.get_type_hints(result, include_extras=True)
-        return tuple(Output(name, wire_type(hints[name], f"{cls.__name__}'s output {name}")) for name in hints)
+        wires = {name: wire_type(hints[name], f"{cls.__name__}'s output {name}") for name in hints}
+        # Clients know outputs by their wire types, and Python's fields are in lower case.
+        return tuple(Output(wire if name == wire.lower() else name, wire) for name, wire in wires.items())
     name = wire_type(result, f"{cls.__name__}'s result")
     return (Output(name, name),)
 

@@ -17,10 +17,10 @@ from nodes.types import Image, Mask
 
 
 class LoadedImage(NamedTuple):
-    """A picture and its transparency. The names are those that clients see on the node."""
+    """A picture and its transparency."""
 
-    IMAGE: Image
-    MASK: Mask
+    image: Image
+    mask: Mask
 
 
 def input_pictures(paths: Paths) -> list[str]:

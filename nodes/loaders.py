@@ -18,11 +18,11 @@ from nodes.types import Clip, Model, Vae
 
 
 class Checkpoint(NamedTuple):
-    """What one checkpoint file holds. The names are those that clients see on the node."""
+    """What one checkpoint file holds."""
 
-    MODEL: Model
-    CLIP: Clip
-    VAE: Vae
+    model: Model
+    clip: Clip
+    vae: Vae
 
 
 class CheckpointLoaderSimple(Node[Checkpoint], category="loaders", display="Load Checkpoint"):

@@ -36,8 +36,8 @@ def test_pictures_load_as_recorded(golden, ctx) -> None:
     for case in cases:
         loaded = LoadImage(**case["inputs"]).run(ctx)
         image, mask = (output["value"] for output in case["outputs"])
-        assert torch.equal(loaded.IMAGE, image), case["id"]
-        assert torch.equal(loaded.MASK, mask), case["id"]
+        assert torch.equal(loaded.image, image), case["id"]
+        assert torch.equal(loaded.mask, mask), case["id"]
 
 
 def test_an_animation_that_is_transparent_only_later_has_a_mask_for_every_frame(tmp_path) -> None:

@@ -30,18 +30,18 @@ def encode(ctx, clip, text: str = "a cat", **inputs: int) -> torch.Tensor:
 
 
 def test_clip_skip_counts_as_model_cards_do(ctx, loaded: Checkpoint) -> None:
-    last = encode(ctx, loaded.CLIP)
+    last = encode(ctx, loaded.clip)
     assert last.shape == (1, 77, 16)
-    assert torch.equal(encode(ctx, loaded.CLIP, clip_skip=1), last)
-    earlier = CLIPSetLastLayer(clip=loaded.CLIP, stop_at_clip_layer=-2).run(ctx)
-    assert torch.equal(encode(ctx, loaded.CLIP, clip_skip=2), encode(ctx, earlier))
+    assert torch.equal(encode(ctx, loaded.clip, clip_skip=1), last)
+    earlier = CLIPSetLastLayer(clip=loaded.clip, stop_at_clip_layer=-2).run(ctx)
+    assert torch.equal(encode(ctx, loaded.clip, clip_skip=2), encode(ctx, earlier))
     assert not torch.equal(encode(ctx, earlier), last)
     assert torch.equal(encode(ctx, earlier, clip_skip=1), last)
 
 
 def test_zero_clip_skip_keeps_what_the_clip_says(ctx, loaded: Checkpoint) -> None:
-    earlier = CLIPSetLastLayer(clip=loaded.CLIP, stop_at_clip_layer=-2).run(ctx)
-    assert torch.equal(encode(ctx, earlier, clip_skip=0), encode(ctx, loaded.CLIP, clip_skip=2))
+    earlier = CLIPSetLastLayer(clip=loaded.clip, stop_at_clip_layer=-2).run(ctx)
+    assert torch.equal(encode(ctx, earlier, clip_skip=0), encode(ctx, loaded.clip, clip_skip=2))
 
 
 def test_a_prompt_with_an_embedding_depends_on_its_file(ctx) -> None:
@@ -73,9 +73,9 @@ def test_embeddings_are_found_in_sub_folders_and_without_their_ending(ctx, name:
 
 
 def test_the_vae_goes_both_ways_and_cuts_to_multiples_of_8(ctx, loaded: Checkpoint) -> None:
-    latent = VAEEncode(pixels=torch.rand(2, 19, 33, 4), vae=loaded.VAE).run(ctx)
+    latent = VAEEncode(pixels=torch.rand(2, 19, 33, 4), vae=loaded.vae).run(ctx)
     assert latent["samples"].shape == (2, 4, 2, 4)
-    image = VAEDecode(samples=latent, vae=loaded.VAE).run(ctx)
+    image = VAEDecode(samples=latent, vae=loaded.vae).run(ctx)
     assert image.shape == (2, 16, 32, 3)
     assert 0 <= image.min() <= image.max() <= 1
 
