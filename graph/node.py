@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Collection, Coroutine, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import (
     TYPE_CHECKING,
@@ -67,6 +69,14 @@ class SharedStepper(Stepper[T_co], Protocol[T_co]):
         """One step of each: its result, UNFINISHED, or the error that it alone has. Raises nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Out:
+    """Output number `output` of a node that has no id yet: a Link to be."""
+
+    node: Any  # a Node
+    output: int
+
+
 class LinkedInput(AttributeError):
     """check() or fingerprint() read an input that another node will give only when the graph runs."""
 
@@ -87,6 +97,7 @@ class Node(Generic[T]):
     """
 
     lane: ClassVar[Lane] = "cpu"  # where it runs: "device" computes with a model, "io" waits for files
+    ends_loop: ClassVar[str] = ""  # of a class that ends a loop: the input that is linked to the loop's start
     pure: ClassVar[bool] = True  # equal inputs give equal outputs; False for what depends on chance or the clock
     _traits: ClassVar[Mapping[str, Any]] = {}
 
@@ -144,6 +155,20 @@ class Node(Generic[T]):
         """
         return ()
 
+    @property
+    def out(self) -> T:
+        """In a workflow that is written in Python, see graph.build: what inputs of other nodes are given as a link.
+
+        Typed as the result that run() will give, and of its form: where that has fields, each is a link by itself.
+        """
+        outs = [Out(self, number) for number in range(len(self.schema().outputs))]
+        result: Any
+        if len(outs) > 1:
+            result = _result_type(type(self))._make(outs)
+        else:
+            result = outs[0] if outs else None
+        return result  # type: ignore[no-any-return]
+
     def check(self, paths: Paths) -> Iterable[tuple[str, str]]:
         """What is wrong with the literal inputs beyond their types and ranges: (input name, sentence).
 
@@ -151,8 +176,10 @@ class Node(Generic[T]):
         """
         return ()
 
-    def fingerprint(self, paths: Paths) -> str:
+    def fingerprint(self, paths: Paths) -> str | None:
         """What the result depends on besides the inputs, such as the digest of a named file; "" for nothing.
+
+        None: nobody can tell, and the result is never reused.
 
         A linked input is not there: reading it raises LinkedInput, and the result is then never reused.
         """
@@ -165,7 +192,8 @@ class Node(Generic[T]):
         if found is None:
             found = Schema(
                 inputs=derive_inputs(cls), outputs=derive_outputs(cls, _result_type(cls)), description=describe(cls),
-                module=cls.__module__, lane=cls.lane, pure=cls.pure, **cls._traits,
+                module=cls.__module__, lane="async" if inspect.iscoroutinefunction(cls.run) else cls.lane,
+                pure=cls.pure, ends_loop=cls.ends_loop, **cls._traits,
             )  # fmt: skip
             cls._schema = found  # type: ignore[attr-defined]  # no ClassVar: a subclass must not see its parent's
         return found
