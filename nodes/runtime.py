@@ -55,7 +55,7 @@ def lane_settings() -> Callable[[str], AbstractContextManager[None]]:
     def around(lane: str) -> Iterator[None]:
         # Each of the others has as many threads as there are processors; torch's own would only get in their way.
         torch.get_num_threads()  # a new thread takes over the last number that any thread set, but only once: here
-        torch.set_num_threads(device_threads if lane == "device" else 1)
+        torch.set_num_threads(device_threads if lane.startswith("device") else 1)
         with torch.no_grad():
             yield
 
