@@ -31,7 +31,7 @@ from graph.plan import plan
 from graph.problems import DocumentError, Problem
 from graph.read import read
 from graph.registry import Registry
-from graph.run import Failure, Result
+from graph.execution import Failure, Limits, Result
 from graph.validate import validate
 from graph.widgets import Choice, Float, Int, ModelNames, Text, Toggle, Wire
 from graph.wire import Socket

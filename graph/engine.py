@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from graph.cache import Cache
+from graph.cache import Cache, Guard
+from graph.effects import Effects
 from graph.events import Sink
-from graph.fingerprint import Fingerprinter
+from graph.execution import House, Limits, Result, Run
+from graph.fingerprint import CodeOf, Fingerprinter
+from graph.jobs import JobOutput
 from graph.lanes import Lanes, Slice
 from graph.model import Plan
 from graph.paths import Paths
-from graph.run import Result, Run
+from graph.registry import Registry
+from graph.saving import Ledger
 
 
 class Engine:
     """Runs plans, several at a time, on shared lanes with a shared cache.
 
-    `resources` are what nodes get by `ctx.resource(type)`; `code` and `environment` enter every fingerprint, see there.
+    registry: the classes of nodes that nodes make. resources: what nodes get by `ctx.resource(type)`; lane_resources:
+    instead of those, on a lane of that name. code, environment: enter every fingerprint, see there. effects: where
+    output nodes are remembered whose files need not be saved again; None: they always run. guard: notices third-party
+    nodes that write into their inputs. relief: given an error, frees memory; True if the work is worth repeating.
     """
 
     def __init__(
@@ -29,16 +36,31 @@ class Engine:
         cache: Cache,
         paths: Paths,
         *,
+        registry: Registry | None = None,
         resources: Iterable[object] = (),
-        code: str = "",
+        lane_resources: Mapping[str, Iterable[object]] | None = None,
+        code: str | CodeOf = "",
         environment: str = "",
+        effects: Effects | None = None,
+        guard: Guard | None = None,
+        relief: Callable[[BaseException], bool] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.lanes = lanes
         self.cache = cache
         self.paths = paths
-        self.resources: Mapping[type, Any] = {type(resource): resource for resource in resources}
+        self.resources: dict[type, Any] = {type(each): each for each in resources}
         self.code = code
         self.environment = environment
+        self.effects = effects
+        by_lane = {
+            lane: {**self.resources, **{type(each): each for each in own}}
+            for lane, own in (lane_resources or {}).items()
+        }
+        self._house = House(
+            lanes, cache, paths, registry if registry is not None else Registry(), {"": self.resources, **by_lane},
+            effects, guard, relief, limits or Limits(),
+        )  # fmt: skip
 
     async def run(
         self,
@@ -48,9 +70,13 @@ class Engine:
         keep: Collection[str] = (),
         priority: int = 0,
         run_id: str | None = None,
+        done: Mapping[str, JobOutput] | None = None,
+        ledger: Callable[[str], Ledger] | None = None,
     ) -> Result:
         """Run the plan; errors of nodes are in the result. Runs of higher priority go first, then the older.
 
+        done: output nodes that ended in an earlier attempt, which do not run again. ledger: for a node's id, where the
+        names of the files that it saves are on record.
         Cancelling the task that awaits this ends the run between two slices: when CancelledError comes out, nothing
         of the run is left on any lane. An error of the sink ends the run and comes out as well.
         """
@@ -61,8 +87,8 @@ class Engine:
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
         run = Run(
-            plan, self.paths, self.cache, run_id=run_id or str(uuid.uuid4()), keep=keep, sink=sink,
-            resources=self.resources, order=(-priority, next(self.lanes.ages)),
+            self._house, plan, run_id=run_id or str(uuid.uuid4()), keep=keep, sink=sink, priority=priority,
+            age=next(self.lanes.ages), ended=done or {}, ledger=ledger,
             printer=Fingerprinter(plan.graph, self.paths, code=self.code, environment=self.environment),
             on_over=partial(loop.call_soon_threadsafe, over.set),
         )  # fmt: skip

@@ -1,4 +1,8 @@
-"""What a run tells the world while it goes on, as values. A sink takes them, in any thread, and must be quick."""
+"""What a run tells the world while it goes on, as values. A sink takes them, in any thread, and must be quick.
+
+A node is told apart by `node_id`; `display_id` is the node of the document that stands for it, another one where it
+was made by a node while the run went on.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +28,21 @@ class NodesCached:
 
 
 @dataclass(frozen=True, slots=True)
+class NodesAdded:
+    """A node made others, which run in its place: (id, display id) of each."""
+
+    run_id: str
+    parent_id: str
+    nodes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStarted:
     """A node begins to run."""
 
     run_id: str
     node_id: str
+    display_id: str
     class_type: str
 
 
@@ -38,6 +52,7 @@ class NodeProgress:
 
     run_id: str
     node_id: str
+    display_id: str
     value: float
     total: float
     preview: object | None
@@ -45,12 +60,14 @@ class NodeProgress:
 
 @dataclass(frozen=True, slots=True)
 class NodeFinished:
-    """A node is done; `ui` is what it showed, `seconds` the time its lane spent on it."""
+    """A node is done; `ui` is what it showed, `seconds` the time its lane spent on it, `files` what it saved."""
 
     run_id: str
     node_id: str
+    display_id: str
     ui: Mapping[str, Sequence[Any]]
     seconds: float
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +76,32 @@ class NodeFailed:
 
     run_id: str
     node_id: str
+    display_id: str
     class_type: str
     error: BaseException
     message: str  # a sentence with node, class and error
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBlocked:
+    """A node did not run, since something that it takes was blocked with this message."""
+
+    run_id: str
+    node_id: str
+    display_id: str
+    class_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWarned:
+    """A node did what it may not, and was helped out: a sentence with node, class and what."""
+
+    run_id: str
+    node_id: str
+    display_id: str
+    class_type: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +113,16 @@ class RunFinished:
     seconds: float
 
 
-Event = RunStarted | NodesCached | NodeStarted | NodeProgress | NodeFinished | NodeFailed | RunFinished
+Event = (
+    RunStarted
+    | NodesCached
+    | NodesAdded
+    | NodeStarted
+    | NodeProgress
+    | NodeFinished
+    | NodeFailed
+    | NodeBlocked
+    | NodeWarned
+    | RunFinished
+)
 Sink = Callable[[Event], None]

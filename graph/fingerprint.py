@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from graph.document import Link
 from graph.model import Graph, Task
@@ -14,42 +15,75 @@ from graph.node import LinkedInput, Node
 from graph.paths import Paths
 
 ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+CodeOf = Callable[[type[Node[Any]]], str]
 
 
 class Fingerprinter:
     """Fingerprints of a graph's tasks. Node ids and titles do not enter, unless a node declares that it reads them.
 
-    `code` stands for the code that runs and `environment` for what its numbers depend on (device, precision, versions).
+    `code` stands for the code that runs, of all classes or of each; `environment` for what its numbers depend on
+    besides (device, precision, versions).
     """
 
-    def __init__(self, graph: Graph, paths: Paths, *, code: str, environment: str) -> None:
+    def __init__(self, graph: Graph, paths: Paths, *, code: str | CodeOf, environment: str) -> None:
         self.graph = graph
         self.paths = paths
-        self._start = hashlib.blake2b(ENCODE([code, environment]).encode(), digest_size=20)
+        self.code: CodeOf = code if callable(code) else lambda cls: code
+        self.environment = environment
+        self._starts: dict[type[Node[Any]], hashlib.blake2b] = {}
 
-    def of(self, task: Task, sources: Sequence[str | None]) -> str | None:
-        """The task's fingerprint, given those of all tasks before it; None if its result must not be reused.
+    def of(self, task: Task, keys: Sequence[str | None], asked: frozenset[str] | None = None) -> str | None:
+        """The task's fingerprint, given that of each wire's source; None if its result must not be reused.
 
+        Of the lazy inputs only those in `asked` count, and of all of them whether they are linked.
         Raises what the node's own fingerprint() raises.
         """
-        cls, schema = task.spec.node, task.schema
-        links = {name: [sources[index], output] for name, index, output in task.wires}
-        if not schema.pure or any(source is None for source, _ in links.values()):
+        facts = self.facts(task, keys, asked)
+        if facts is None:
             return None
+        cls = task.spec.node
+        start = self._starts.get(cls)
+        if start is None:
+            start = self._starts[cls] = hashlib.blake2b(
+                ENCODE([self.code(cls), self.environment]).encode(), digest_size=20
+            )
+        digest = start.copy()
+        try:
+            digest.update(ENCODE(facts).encode())
+        except (TypeError, ValueError):  # a value that only this program knows, given to a node that another made
+            return None
+        return digest.hexdigest()
+
+    def facts(self, task: Task, keys: Sequence[str | None], asked: frozenset[str] | None = None) -> list[object] | None:
+        """What the fingerprint says of the task: class, literals, links and what follows, in JSON's types."""
+        cls, schema, lazy = task.spec.node, task.schema, task.lazy
+        if not schema.pure:
+            return None
+        links: dict[str, object] = {}
+        for (name, _, output), key in zip(task.wires, keys, strict=True):
+            if lazy and name in lazy and (asked is None or name not in asked):
+                links[name] = "not asked for"
+            elif key is None:
+                return None
+            else:
+                links[name] = [key, output]
         literals = {name: value for name, value in task.spec.inputs.items() if not isinstance(value, Link)}
         facts: list[object] = [cls.__module__, cls.__qualname__, literals, links]
         if task.spec.is_changed is not None:
             facts.append(["is_changed", task.spec.is_changed])
         elif cls.fingerprint is not Node.fingerprint:
             try:
-                facts.append(["files", cls.peek(literals, links).fingerprint(self.paths)])
+                files = cls.peek(literals, links).fingerprint(self.paths)
             except LinkedInput:
                 return None
-        if schema.hidden and not schema.effect:
+            if files is None:
+                return None
+            facts.append(["files", files])
+        if schema.hidden and not schema.effect and not schema.foreign:
             facts.append([task.id if "unique_id" in schema.hidden else "", self._recipe])
-        digest = self._start.copy()
-        digest.update(ENCODE(facts).encode())
-        return digest.hexdigest()
+        elif schema.by_id or (schema.foreign and "unique_id" in schema.hidden):
+            facts.append([task.id, ""])
+        return facts
 
     @cached_property
     def _recipe(self) -> str:

@@ -10,6 +10,8 @@ from graph.document import Link
 from graph.node import Node
 from graph.schema import Schema
 
+NONE: frozenset[str] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -43,6 +45,18 @@ class Task:
     spec: Spec
     schema: Schema
     wires: tuple[tuple[str, int, int], ...]  # (input, index of the task that gives the value, which of its outputs)
+
+    @property
+    def lazy(self) -> frozenset[str]:
+        """The linked inputs whose sources run only if the node asks for them."""
+        schema = self.schema
+        if not schema.lazy_names and not schema.lazy_undeclared:
+            return NONE
+        return frozenset(
+            name
+            for name, _, _ in self.wires
+            if name in schema.lazy_names or (schema.lazy_undeclared and name not in schema.inputs)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Literal, Union
 
 from graph.paths import Paths
 from graph.widgets import Widget
-from graph.wire import ANY, Socket
+from graph.wire import ANY, Mark, Socket
 
+Kind = type | tuple[type, ...] | None  # what isinstance() takes, or nothing
 Lane = Literal["device", "cpu", "io", "async"]
 HIDDEN_MARKERS: Mapping[str, str] = {
     "prompt": "PROMPT",
@@ -52,6 +54,7 @@ class Output:
     type: str
     whole: bool = False  # the node gives a list, whose values travel on one by one
     tooltip: str | None = None
+    kind: Kind = None  # of its values; None: not checked
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,31 @@ class Schema:
     lane: Lane = "cpu"
     pure: bool = True  # equal inputs give equal outputs; False: never taken from a cache, nor is what depends on it
     variadic: bool = False  # undeclared inputs are passed on
+    lazy_undeclared: bool = False  # and run only if the node's needs() asks for them
+    takes_lists: bool = False  # every input, declared or not, is whole
     foreign: bool = False  # a third-party class: its values are protected from it, and never kept on disk
     checks_links: bool = False  # check() judges the types of links, given by peek(linked={name: type received})
     ends_loop: str = ""  # of a node that ends a loop: the input that is linked to the loop's start
+    by_id: bool = False  # equal nodes are told apart by their ids: one does not take the result of another
+
+    @cached_property
+    def lazy_names(self) -> frozenset[str]:
+        """The declared inputs that are lazy."""
+        return frozenset(item.name for item in self.inputs.values() if item.lazy)
+
+    @cached_property
+    def whole_names(self) -> frozenset[str]:
+        """The declared inputs that take all values of a wire as one list."""
+        return frozenset(item.name for item in self.inputs.values() if item.whole)
+
+    @cached_property
+    def raw_names(self) -> frozenset[str]:
+        """The declared inputs that get a Link instead of its value."""
+        return frozenset(item.name for item in self.inputs.values() if item.raw)
+
     deprecated: bool = False
     experimental: bool = False
+    describe: Callable[[], dict[str, Any]] | None = None  # of a class that says itself what object_info says of it
 
 
 def derive_inputs(cls: type) -> dict[str, Input]:
@@ -89,11 +112,8 @@ def derive_outputs(cls: type, result: Any) -> tuple[Output, ...]:
         return ()
     if isinstance(result, type) and issubclass(result, tuple) and hasattr(result, "_fields"):
         hints = typing.get_type_hints(result, include_extras=True)
-        wires = {name: wire_type(hints[name], f"{cls.__name__}'s output {name}") for name in hints}
-        # Clients know outputs by their wire types, and Python's fields are in lower case.
-        return tuple(Output(wire if name == wire.lower() else name, wire) for name, wire in wires.items())
-    name = wire_type(result, f"{cls.__name__}'s result")
-    return (Output(name, name),)
+        return tuple(_output(name, hints[name], f"{cls.__name__}'s output {name}") for name in hints)
+    return (_output("", result, f"{cls.__name__}'s result"),)
 
 
 def describe(cls: type) -> str:
@@ -120,9 +140,40 @@ def wire_type(annotation: Any, where: str) -> str:
     raise TypeError(f"{where} has type {annotation!r}, which no wire carries; mark it as Annotated[…, Socket(NAME)]")
 
 
+def _output(name: str, hint: Any, where: str) -> Output:
+    whole = typing.get_origin(hint) is list
+    if whole:
+        (hint,) = typing.get_args(hint)
+    wire = wire_type(hint, where)
+    # Clients know outputs by their wire types, and Python's fields are in lower case.
+    return Output(name if name and name != wire.lower() else wire, wire, whole, kind=_kind(hint))
+
+
+def _kind(hint: Any) -> Kind:
+    """What isinstance() can say of values of that type."""
+    if typing.get_origin(hint) is Annotated:
+        return _kind(hint.__origin__)
+    if hint is float:
+        return (float, int)
+    found = typing.get_origin(hint) or hint
+    if not isinstance(found, type) or found in (Any, object) or getattr(found, "_is_protocol", False):
+        return None
+    return found
+
+
 def _input(cls: type, item: dataclasses.Field[Any], hint: Any) -> Input:
     where = f"{cls.__name__}.{item.name}"
     widget: Widget | None = item.metadata.get("widget")
+    lazy = typing.get_origin(hint) is Annotated and Mark.LAZY in hint.__metadata__
+    if lazy:
+        hint = hint.__origin__
+    whole = typing.get_origin(hint) is list
+    if whole:
+        (hint,) = typing.get_args(hint)
+    return dataclasses.replace(_plain_input(item, hint, widget, where), lazy=lazy, whole=whole)
+
+
+def _plain_input(item: dataclasses.Field[Any], hint: Any, widget: Widget | None, where: str) -> Input:
     if widget is not None and widget.type:
         return Input(
             item.name, widget.type, not widget.optional, widget.options, literal=True, choices=widget.choices,

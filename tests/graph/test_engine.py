@@ -281,8 +281,8 @@ def test_events_in_order(runner: Engine) -> None:
     ]  # fmt: skip
     assert told[0] == RunStarted("r", ("c", "s"))
     assert told[2:5] == [
-        NodeStarted("r", "c", "Count"), NodeProgress("r", "c", 1, 2, "picture 1"),
-        NodeProgress("r", "c", 2, 2, "picture 2"),
+        NodeStarted("r", "c", "c", "Count"), NodeProgress("r", "c", "c", 1, 2, "picture 1"),
+        NodeProgress("r", "c", "c", 2, 2, "picture 2"),
     ]  # fmt: skip
     shown, ended = told[-2:]
     assert isinstance(shown, NodeFinished)
@@ -292,7 +292,7 @@ def test_events_in_order(runner: Engine) -> None:
 
     told.clear()
     run(runner, prompt, targets=["d"], sink=told.append, run_id="r")
-    assert told[:3] == [RunStarted("r", ("d",)), NodesCached("r", ("a",)), NodeStarted("r", "d", "Divide")]
+    assert told[:3] == [RunStarted("r", ("d",)), NodesCached("r", ("a",)), NodeStarted("r", "d", "d", "Divide")]
     failed, ended = told[3:]
     assert isinstance(failed, NodeFailed)
     assert failed.message.startswith("Divide (node d) failed: ZeroDivisionError: ")

@@ -86,7 +86,7 @@ def test_outputs_equal_a_naive_evaluation_and_needed_work_is_done_once(
     printer = Fingerprinter(planned.graph, runner.paths, code="", environment="")
     keys: list[str | None] = []
     for task in planned.tasks:
-        keys.append(printer.of(task, keys))
+        keys.append(printer.of(task, [keys[index] for _, index, _ in task.wires]))
     ran = [key for task, key in zip(planned.tasks, keys, strict=True) if task.id in log.ran and task.id not in effects]
     assert len(log.ran) == len(set(log.ran))
     assert len(ran) == len(set(ran))

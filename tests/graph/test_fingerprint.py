@@ -47,7 +47,7 @@ def of(paths: Paths, prompt: Document, target: str, code: str = "", environment:
     printer = Fingerprinter(planned.graph, paths, code=code, environment=environment)
     keys: list[str | None] = []
     for task in planned.tasks:
-        keys.append(printer.of(task, keys))
+        keys.append(printer.of(task, [keys[index] for _, index, _ in task.wires]))
     return keys[-1]
 
 

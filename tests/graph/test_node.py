@@ -12,6 +12,7 @@ import pytest
 import graph
 from graph import Choice, Context, Int, LinkedInput, Node, Paths, Registry, Text, Toggle, Wire
 from graph.call import NodeContext
+from graph.context import LiveGraph
 from graph.registry import describe_class
 from graph.schema import Input, Output, Schema
 from tests.graph.toys import Add, Count, Divide, Image, Log, Mask, Pick, Show
@@ -24,9 +25,19 @@ class Host:
         self.paths = paths
         self.prompt: Mapping[str, Any] = {}
         self.extra_pnginfo: Mapping[str, Any] = {}
-        self.resources = {type(each): each for each in resources}
+        self.known = {type(each): each for each in resources}
         self.is_cancelled = False
         self.progress: list[tuple[Any, ...]] = []
+
+    @property
+    def live(self) -> LiveGraph:
+        raise NotImplementedError
+
+    def resources(self, lane: str) -> Mapping[type, Any]:
+        return self.known
+
+    def ledger(self, node_id: str) -> None:
+        return None
 
     def report(self, *what: Any) -> None:
         self.progress.append(what)
@@ -94,7 +105,7 @@ def test_class_keywords_and_options_reach_object_info(paths: Paths) -> None:
 
 
 def test_outputs_come_from_the_result_type() -> None:
-    assert Divide.schema().outputs == (Output("quotient", "INT"), Output("rest", "INT"))
+    assert Divide.schema().outputs == (Output("quotient", "INT", kind=int), Output("rest", "INT", kind=int))
     assert Add.schema().outputs == (Output("INT", "INT"),)
     assert Show.schema().outputs == ()
 
@@ -146,10 +157,10 @@ def test_what_hooks_see_has_literals_and_defaults_but_no_linked_inputs() -> None
 
 def test_a_stepper_node_runs_without_an_engine(paths: Paths) -> None:
     host, log = Host(paths), Log()
-    host.resources[Log] = log
+    host.known[Log] = log
     assert Count(to=2).run(NodeContext(host, "7")) == 2
     assert log.ran == ["7 start", "7 step", "7 step", "7 close"]
-    assert host.progress == [("7", 1, 2, "picture 1"), ("7", 2, 2, "picture 2")]
+    assert host.progress == [("7", "7", 1, 2, "picture 1"), ("7", "7", 2, 2, "picture 2")]
 
 
 def test_context_finds_resources_by_type_and_says_what_is_missing(paths: Paths) -> None:

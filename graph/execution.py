@@ -1,0 +1,780 @@
+"""Run: the execution of one plan. What has happened so far, and the slices of work that carry it on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from graph.board import Board
+from graph.cache import Cache, Entry, Guard
+from graph.call import NodeContext, arguments, blocked, calls, merge, shells, split
+from graph.context import Cancelled
+from graph.effects import Effects
+from graph.events import (
+    Event,
+    NodeBlocked,
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodesAdded,
+    NodesCached,
+    NodeStarted,
+    NodeWarned,
+    RunFinished,
+    RunStarted,
+    Sink,
+)
+from graph.expand import ExpansionError, expand, stalled
+from graph.fingerprint import Fingerprinter
+from graph.given import Again, Blocked, Expansion, Many
+from graph.jobs import JobOutput
+from graph.lanes import Company, Lanes, Slice, Urgency
+from graph.live import Live
+from graph.loops import connect, next_iteration, outside
+from graph.model import Plan
+from graph.node import UNFINISHED, SharedStepper
+from graph.paths import Paths
+from graph.registry import Registry
+from graph.saving import Ledger
+from graph.work import Slot, Work
+
+ORDINARY, PASS = 0, 1  # kinds of slices: what a run has ready besides goes before the next pass of those of its age
+
+
+class NodeTimeout(ValueError):
+    """A node took longer than a node may; the message is a sentence for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What keeps a workflow that makes nodes from never ending."""
+
+    depth: int = 1000  # nodes that make one another, one within the next; iterations of a loop count as one
+    nodes: int = 1_000_000  # in a run
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A node that raised an error."""
+
+    node_id: str
+    class_type: str
+    error: BaseException
+    display_id: str = ""
+
+    @property
+    def is_for_people(self) -> bool:
+        """Whether something given must change, and the error says what: a ValueError with a class of its own."""
+        return isinstance(self.error, ValueError) and type(self.error).__module__ != "builtins"
+
+    def __str__(self) -> str:
+        """One sentence: which node, which class, what happened."""
+        # Of an error that is not for people, the class says half of it.
+        what = str(self.error) if self.is_for_people else f"{type(self.error).__name__}: {self.error}"
+        return f"{self.class_type} (node {self.node_id}) failed: {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run gave."""
+
+    outputs: Mapping[str, tuple[Any, ...]]  # of the targets, and of the nodes to keep, unless they failed
+    ui: Mapping[str, Mapping[str, Sequence[Any]]]  # what nodes showed, by node id and key
+    seconds: Mapping[str, float]  # time that a lane spent on each node that ran
+    cached: tuple[str, ...]  # nodes whose results were there, or came from an equal node
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class House:
+    """What all runs of an engine share."""
+
+    lanes: Lanes
+    cache: Cache
+    paths: Paths
+    registry: Registry
+    resources: Mapping[str, Mapping[type, Any]]  # by lane
+    effects: Effects | None
+    guard: Guard | None
+    relief: Callable[[BaseException], bool] | None
+    limits: Limits
+
+
+class Run:
+    """One plan under way. prepare() gives the first slices, each slice those that it made ready, until none is left.
+
+    All state is under one lock; the slices may run in any threads. `on_over` is called when the last one is done.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        plan: Plan,
+        *,
+        run_id: str,
+        keep: Collection[str],
+        sink: Sink | None,
+        printer: Fingerprinter,
+        priority: int,
+        age: int,
+        ended: Mapping[str, JobOutput],
+        ledger: Callable[[str], Ledger] | None,
+        on_over: Callable[[], object],
+    ) -> None:
+        """`keep` names nodes whose outputs are wanted besides those of the targets."""
+        self.id = run_id
+        self.age = age
+        self.paths = house.paths
+        self.prompt = plan.graph.prompt
+        self.extra_pnginfo = plan.graph.extra_pnginfo
+        self.is_cancelled = False
+        self.crash: BaseException | None = None  # an error of what surrounds the nodes, such as the sink
+        self._house = house
+        self._plan = plan
+        self._keep = tuple(dict.fromkeys((*plan.targets, *keep)))
+        self._sink = sink
+        self._printer = printer
+        self._priority = priority
+        self._ended = ended
+        self._ledger = ledger
+        self._on_over = on_over
+        self._began = time.perf_counter()
+        self._lock = threading.Lock()
+        self._active = 1  # slices that wait in a lane or are being worked on; prepare() is the first
+        self._board: Board | None = None
+        self._failures: list[Failure] = []
+        self._waits: dict[Work, asyncio.Task[Any]] = {}  # of async nodes
+
+    def urgency(self, index: int, kind: int = ORDINARY) -> Urgency:
+        """Where a slice of that work stands among those that wait."""
+        return (-self._priority, self.age, kind, index)
+
+    @property
+    def board(self) -> Board:
+        assert self._board is not None, "the run was not prepared"
+        return self._board
+
+    def result(self) -> Result:
+        """What came of it; only when the run is over."""
+        board = self._board
+        if board is None:
+            return Result({}, {}, {}, (), tuple(self._failures))
+        kept = {node_id: board.by_id[node_id].leader.outputs for node_id in self._keep}
+        outputs = {node_id: given for node_id, given in kept.items() if given is not None}
+        seconds = {work.task.id: work.seconds for work in board.works if work.started and work.done}
+        cached = tuple(work.task.id for work in sorted(board.cached, key=lambda work: work.index))
+        return Result(outputs, board.ui, seconds, cached, tuple(self._failures))
+
+    def cancel(self) -> None:
+        """Begin nothing more; what is being worked on ends at its next step, or when it next looks."""
+        with self._lock:
+            self.is_cancelled = True
+            works = self._board.works if self._board is not None else []
+            waiting = [work for work in works if work.queued and not work.started and not work.dropped]
+            for work in waiting:
+                self._withdraw(work)
+            over = bool(waiting) and self._active == 0
+            waits = list(self._waits.values())
+        for wait in waits:
+            with contextlib.suppress(RuntimeError):  # its event loop has ended
+                wait.get_loop().call_soon_threadsafe(wait.cancel)
+        if over:
+            self._end()
+
+    # -- what a node's context asks for
+
+    @property
+    def live(self) -> Live:
+        """The nodes of the run."""
+        return Live(self.board, self.prompt)
+
+    def resources(self, lane: str) -> Mapping[type, Any]:
+        """What nodes on that lane can ask for."""
+        return self._house.resources.get(lane) or self._house.resources[""]
+
+    def ledger(self, node_id: str) -> Ledger | None:
+        """Where the names of files that a node claims are on record."""
+        return self._ledger(node_id) if self._ledger is not None else None
+
+    def report(self, node_id: str, display_id: str, value: float, total: float, preview: object | None) -> None:
+        """Tell of a node's progress."""
+        self._emit(NodeProgress(self.id, node_id, display_id, value, total, preview))
+
+    # -- slices
+
+    def prepare(self) -> Iterable[Slice]:
+        """The first slice: find out what must run, and give the slices that can begin."""
+        try:
+            board = Board(self._plan, self._house.cache, self._printer, self._house.effects, self._ended)
+            kept = [board.by_id[node_id] for node_id in self._keep]
+            fresh = board.want(kept)
+            for work in kept:
+                work.leader.uses += 1
+        except BaseException as error:
+            self._crash(error)
+            return self._advance(())
+        to_run = sorted(fresh, key=lambda work: work.index)
+        self._emit(RunStarted(self.id, tuple(work.task.id for work in to_run)))
+        cached = sorted(board.cached, key=lambda work: work.index)
+        self._emit(NodesCached(self.id, tuple(work.task.id for work in cached)))
+        with self._lock:
+            self._board = board
+        return self._advance([work for work in to_run if not work.waiting])
+
+    def _execute(self, work: Work) -> Iterable[Slice]:
+        """One slice of a work: a call, a step of a stepper, or putting together what others gave in its place."""
+        with self._lock:
+            if not work.started:
+                if work.dropped:
+                    return ()  # withdrawn while it waited
+                work.started = True
+            stop = work.dropped or self.is_cancelled
+        began = time.perf_counter()
+        try:
+            if stop:
+                raise Cancelled
+            if work.stepper is not None:
+                result = work.stepper.step()
+            elif work.given is not None:
+                return self._finish(work, _filled(work))
+            else:
+                if work.calls is None and (early := self._prepare(work)) is not None:
+                    return early
+                if not work.calls:
+                    return self._finish(work, merge(work.task.schema, (), mapped=True))
+                result = self._call(work, len(work.results))
+            if result is UNFINISHED:
+                self._check_limit(work, began)
+                return self._next_slice(work, began)
+            return self._took(work, result, began)
+        except BaseException as error:
+            work.seconds += time.perf_counter() - began
+            return self._stumble(work, error)
+
+    async def _wait(self, work: Work) -> Iterable[Slice]:
+        """The slice of an async node: all of its calls at the same time."""
+        with self._lock:
+            if not work.started and work.dropped:
+                return ()
+            work.started = True
+            stop = work.dropped or self.is_cancelled
+            task = asyncio.current_task()
+            assert task is not None
+            self._waits[work] = task
+        began = time.perf_counter()
+        try:
+            if stop:
+                raise Cancelled
+            if work.given is not None:
+                return self._finish(work, _filled(work))
+            if work.calls is None and (early := self._prepare(work)) is not None:
+                return early
+            assert work.calls is not None
+            if not work.calls:
+                return self._finish(work, merge(work.task.schema, (), mapped=True))
+            results = [self._call(work, number) for number in range(len(work.calls))]
+            given = await asyncio.gather(*(each if isinstance(each, Awaitable) else _at_once(each) for each in results))
+            work.results += [_of_call(work, each) for each in given[:-1]]
+            return self._took(work, given[-1], began)
+        except asyncio.CancelledError:
+            return self._stumble(work, Cancelled())
+        except BaseException as error:
+            work.seconds += time.perf_counter() - began
+            return self._stumble(work, error)
+        finally:
+            with self._lock:
+                self._waits.pop(work, None)
+
+    # -- parts of a slice; what they raise is the node's error
+
+    def _prepare(self, work: Work) -> Iterable[Slice] | None:
+        """Find the arguments of the work's calls; else the slices that come first, or follow from a known result."""
+        if work.error is not None:
+            raise work.error
+        board, task = self.board, work.task
+        if task.lazy and (slices := self._ask(work)) is not None:
+            return slices
+        with self._lock:
+            work.key = board.settle(work)
+        if work.key is not None and not work.always and not task.schema.effect:
+            entry = board.recall(work.key)
+            if entry is not None:
+                with self._lock:
+                    board.cached.append(work)
+                    work.started = False
+                self._emit(NodesCached(self.id, (task.id,)))
+                return self._end_work(work, entry.outputs, entry.ui)
+        given = arguments(task, board.works, work.asked)
+        if task.schema.foreign:
+            given = {name: shells(value) for name, value in given.items()}
+            if self._house.guard is not None:
+                work.guarded = {name: self._house.guard.versions(value) for name, value in given.items()}
+        several = calls(task.schema, given)
+        work.calls = [given] if several is None else several
+        work.mapped = several is not None and len(several) != 1
+        if self._sink is not None:
+            self._emit(NodeStarted(self.id, task.id, work.display_id, task.schema.name))
+        work.context = NodeContext(self, task.id, work.display_id, work.lane)
+        return None
+
+    def _ask(self, work: Work) -> Iterable[Slice] | None:
+        """What else the node needs of its lazy inputs: None if nothing, else the slices that bring it."""
+        task, board = work.task, self.board
+        while True:
+            given = arguments(task, board.works, work.asked)
+            several = calls(task.schema, given)
+            wanted: set[str] = set()
+            for each in [given] if several is None else several:
+                if blocked(each, task.schema) is None:
+                    wanted.update(task.spec.node.build(each).needs())
+            unknown = wanted - task.schema.inputs.keys() - task.spec.inputs.keys()
+            if unknown:
+                raise LookupError(f"it asks for an input {min(unknown)!r} that it does not have")
+            new = (wanted & task.lazy) - work.asked
+            if not new:
+                return None
+            with self._lock:
+                key = board.ask(work, new)
+                fresh = board.want(board.works[index] for name, index, _ in task.wires if name in new)
+                board.link(work, new)
+                lost = any(source.dropped for source in work.sources)
+                waits = bool(work.waiting)
+                work.queued = work.started = not waits and not lost
+            if key is not None:
+                board.remember(key, Entry((), {}, 0.0, asks=tuple(sorted(work.asked))), task)
+            if lost:
+                raise Cancelled
+            if waits:
+                return self._advance([each for each in fresh if not each.waiting])
+
+    def _call(self, work: Work, number: int) -> Any:
+        """One call of the node, or the first step of it."""
+        assert work.calls is not None
+        assert work.context is not None
+        schema, given = work.task.schema, work.calls[number]
+        work.context.call = number
+        if (block := blocked(given, schema)) is not None:
+            if block.message is not None:
+                self._emit(NodeBlocked(self.id, work.task.id, work.display_id, schema.name, block.message))
+            return Blocked()
+        node = work.task.spec.node.build(given)
+        assert work.context is not None
+        stepper = node.stepper()
+        if stepper is None:
+            return node.run(work.context)
+        work.stepper = stepper
+        stepper.start(work.context)
+        return UNFINISHED
+
+    def _took(self, work: Work, result: Any, began: float) -> Iterable[Slice]:
+        """A call has given its result."""
+        if work.stepper is not None:
+            stepper, work.stepper = work.stepper, None
+            stepper.close()
+        if type(result) is Again:
+            work.seconds += time.perf_counter() - began
+            return self._again(work, result)
+        work.results.append(_of_call(work, result))
+        assert work.calls is not None
+        if len(work.results) < len(work.calls):
+            return self._next_slice(work, began)
+        work.seconds += time.perf_counter() - began
+        if work.guarded is not None:
+            self._check_inputs(work)
+        if any(type(each) is Expansion for each in work.results):
+            return self._expand(work)
+        return self._finish(work, merge(work.task.schema, work.results, mapped=work.mapped))
+
+    def _next_slice(self, work: Work, began: float) -> Iterable[Slice]:
+        work.seconds += time.perf_counter() - began
+        with self._lock:
+            if work.given_up:
+                return ()
+        return (self._slice(work),)
+
+    def _check_limit(self, work: Work, began: float) -> None:
+        limit_s = self._house.lanes.limit_s
+        if limit_s is not None and work.seconds + time.perf_counter() - began > limit_s:
+            raise _timeout(limit_s)
+
+    def _check_inputs(self, work: Work) -> None:
+        """A third-party node that wrote into what it was given has changed the results of others."""
+        assert self._house.guard is not None
+        assert work.calls is not None
+        given = arguments(work.task, self.board.works, work.asked)
+        before: Mapping[str, object] = work.guarded  # type: ignore[assignment]
+        changed = [name for name, value in given.items() if self._house.guard.versions(value) != before[name]]
+        if changed:
+            with self._lock:
+                self.board.forget_upstream(work)
+                work.key = None
+            task = work.task
+            message = (
+                f"{task.schema.name} (node {task.id}) wrote into what it was given as {', '.join(changed)}: results "
+                "that others share. They are computed again in the next run; tell the author of the node."
+            )
+            self._emit(NodeWarned(self.id, task.id, work.display_id, task.schema.name, message))
+
+    # -- nodes that make nodes
+
+    def _expand(self, work: Work) -> Iterable[Slice]:
+        """Others run in the work's place; it goes on when they are done."""
+        house, board = self._house, self.board
+        if work.depth >= house.limits.depth:
+            raise ExpansionError(
+                f"nodes have made one another {work.depth} times, one within the next; that is more than may be. "
+                "A loop would not: use a loop's nodes, or raise the limit."
+            )
+        given: list[tuple[Any, ...]] = []
+        added: list[Work] = []
+        effects: list[Work] = []
+        with self._lock:
+            assert work.calls is not None
+            for number, (result, arguments_) in enumerate(zip(work.results, work.calls, strict=True)):
+                if type(result) is not Expansion:
+                    given.append(result)
+                    continue
+                expanded = expand(board, house.registry, work, result, number, arguments_)
+                given.append(expanded.row)
+                added += expanded.works
+                effects += expanded.effects
+            self._check_count()
+        return self._hand_over(work, given, added, effects)
+
+    def _again(self, work: Work, again: Again) -> Iterable[Slice]:
+        """The loop that the work ends begins once more."""
+        board, root = self.board, work.root or work
+        with self._lock:
+            iteration = next_iteration(work, again, board.works)
+            displays = [each.display_id for each in iteration.origins]
+            added = board.add(iteration.tasks, root, displays, root.depth + 1)
+            connect(iteration, added)
+            board.begin(added)
+            self._check_count()
+            if work is root:
+                board.hold(root, outside(root, board.works))
+        self._emit(NodeProgress(self.id, root.task.id, root.display_id, again.done, again.total or again.done, None))
+        end = added[-1]
+        row = tuple(Slot(end, output) for output in range(len(work.task.schema.outputs)))
+        effects = [each for each in added if each.task.schema.effect]
+        return self._hand_over(root, [row], added, [*effects, end], ended=work if work is not root else None)
+
+    def _hand_over(
+        self,
+        work: Work,
+        given: Sequence[tuple[Any, ...]],
+        added: Sequence[Work],
+        wanted: Sequence[Work],
+        *,
+        ended: Work | None = None,
+    ) -> Iterable[Slice]:
+        """The work waits for what others give in its place, and for those that are `wanted` in any case.
+
+        `ended` is the end of a loop's iteration that it waited for until now.
+        """
+        board = self.board
+        self._emit(NodesAdded(self.id, work.task.id, tuple((each.task.id, each.display_id) for each in added)))
+        if ended is not None and self._sink is not None:
+            self._emit(NodeFinished(self.id, ended.task.id, ended.display_id, {}, ended.seconds))
+        needed = [*(slot.work for row in given for slot in row if type(slot) is Slot), *wanted]
+        with self._lock:
+            if (ended or work).given_up:
+                return ()
+            fresh = board.want(needed)
+            board.release(ended or work)  # only now: what was wanted may use the same
+            if ended is not None:
+                ended.done = True
+                work.sources.pop(ended)
+                work.waiting -= 1
+            work.given = given
+            board.use(work, needed)
+            ready = [each for each in fresh if not each.waiting]
+            if not work.waiting:
+                ready.append(work)
+            if any(source.dropped for source in work.sources):
+                self._drop(work)
+        return self._advance(ready)
+
+    # -- what a slice leads to
+
+    def _finish(self, work: Work, outputs: tuple[Any, ...]) -> Iterable[Slice]:
+        """The node has run."""
+        assert work.context is not None
+        context, work.context = work.context, None
+        task, key = work.task, work.key
+        if isinstance(key, str):
+            try:
+                if not task.schema.effect:
+                    self.board.remember(key, Entry(outputs, context.shown, work.seconds), task)
+                elif self._house.effects is not None:
+                    self._house.effects.remember(key, context.shown, context.files)
+            except Exception as error:
+                self._crash(error)
+        if self._sink is not None:
+            self._emit(NodeFinished(self.id, task.id, work.display_id, context.shown, work.seconds, context.files))
+        return self._end_work(work, outputs, context.shown)
+
+    def _end_work(self, work: Work, outputs: tuple[Any, ...], ui: Mapping[str, Sequence[Any]]) -> Iterable[Slice]:
+        """The work has its outputs: those who waited for them can go on."""
+        ready = []
+        with self._lock:
+            if work.given_up:
+                return ()
+            self.board.finish(work, outputs, ui)
+            if not work.uses and not work.held:
+                work.outputs = None
+            if not work.dropped:
+                self.board.release(work)
+            self.board.release_holds(work)
+            for taker in work.takers:
+                taker.waiting -= 1
+                if not taker.waiting:
+                    ready.append(taker)
+            work.takers, work.calls, work.results, work.given = [], None, [], None
+        return self._advance(ready)
+
+    def _stumble(self, work: Work, error: BaseException) -> Iterable[Slice]:
+        """A slice raised an error: try again with more memory where that helps, else the work has failed."""
+        relief = self._house.relief
+        if relief is not None and not work.relieved and isinstance(error, Exception):
+            try:
+                work.relieved = relief(error)
+            except Exception as another:
+                error = another
+            if work.relieved:
+                return (self._slice(work),)
+        return self._fail(work, error)
+
+    def _fail(self, work: Work, error: BaseException) -> Iterable[Slice]:
+        """The work gave nothing: what needs it cannot run, what only it needed need not run."""
+        with self._lock:
+            if work.given_up:
+                return ()
+        if work.stepper is not None:
+            stepper, work.stepper = work.stepper, None
+            try:
+                stepper.close()
+            except BaseException as another:
+                error = another if isinstance(error, Cancelled) else error
+        if not isinstance(error, Cancelled) or not (self.is_cancelled or work.dropped or self._is_lost(work)):
+            self._tell_failure(work, error)
+        with self._lock:
+            self._drop(work)
+        return self._advance(())
+
+    def _is_lost(self, work: Work) -> bool:
+        return any(source.dropped for source in work.sources)
+
+    def _tell_failure(self, work: Work, error: BaseException) -> None:
+        task = work.task
+        failure = Failure(task.id, task.schema.name, error, work.display_id)
+        self._emit(NodeFailed(self.id, task.id, work.display_id, task.schema.name, error, str(failure)))
+        with self._lock:
+            self._failures.append(failure)
+
+    def _overdue(self, work: Work) -> Iterable[Slice]:
+        """The slice takes longer than it may. It cannot be ended, but what it gives is of no use any more."""
+        limit_s = self._house.lanes.limit_s
+        with self._lock:
+            if work.done or work.dropped or limit_s is None:
+                return ()
+            work.given_up = True
+            if work.context is not None:
+                work.context.is_over = True
+            wait = self._waits.get(work)
+        if wait is not None:
+            wait.get_loop().call_soon_threadsafe(wait.cancel)
+        self._tell_failure(work, _timeout(limit_s))
+        with self._lock:
+            self._drop(work)
+        return self._advance(())
+
+    def _advance(self, ready: Iterable[Work]) -> Iterable[Slice]:
+        """Ends a slice: gives those of the works that are ready now, and ends the run if nothing is left to do."""
+        with self._lock:
+            begin = [work for work in ready if not self.is_cancelled and not work.dropped]
+            for work in begin:
+                work.queued = True
+            self._active += len(begin) - 1
+            over = self._active == 0
+        if over and not self._fail_stalled():
+            self._end()
+        return [self._slice(work) for work in begin]
+
+    def _slice(self, work: Work) -> Slice:
+        """The work's next turn on a lane."""
+        lane = work.task.schema.lane
+        if lane == "async":
+            work.lane = lane
+            return Slice(
+                lane, self.urgency(work.index), partial(self._wait, work), overdue=partial(self._overdue, work)
+            )
+        if not work.lane:
+            work.lane = self._device(work) if lane == "device" else lane
+        if isinstance(work.stepper, SharedStepper) and (key := work.stepper.company) is not None:
+            company = Company((type(work.stepper), key), work.stepper.most, (self, work), step_together)
+        else:
+            company = None
+        kind = ORDINARY if work.stepper is None else PASS
+        return Slice(
+            work.lane,
+            self.urgency(work.index, kind),
+            partial(self._execute, work),
+            company,
+            partial(self._overdue, work),
+        )
+
+    def _device(self, work: Work) -> str:
+        """Where its values are, unless that device has others waiting and another stands idle."""
+        lanes = self._house.lanes
+        if len(lanes.devices) == 1:
+            return lanes.devices[0]
+        near = [source.lane for source in work.sources if source.lane in lanes.devices]
+        if near and (lanes.is_free(near[-1]) or not any(map(lanes.is_free, lanes.devices))):
+            return near[-1]
+        return lanes.idlest_device()
+
+    # -- under the lock
+
+    def _drop(self, work: Work) -> None:
+        """It will give nothing. So those that take from it cannot run, and others may not be needed any more."""
+        stack = [work]
+        while stack:
+            each = stack.pop()
+            if each.dropped or each.done:
+                continue
+            if each.queued and not each.started:
+                self._withdraw(each)
+            each.dropped = True
+            stack += each.takers
+            stack += self.board.release(each)
+            self.board.release_holds(each)
+
+    def _withdraw(self, work: Work) -> None:
+        """The slice that waits in a lane counts no more; when its turn comes it finds that out."""
+        work.dropped = True
+        self._active -= 1
+
+    def _check_count(self) -> None:
+        if len(self.board.works) > self._house.limits.nodes:
+            raise ExpansionError(f"nodes have made more than {self._house.limits.nodes} others; end the loop earlier.")
+
+    def _fail_stalled(self) -> bool:
+        """Whether some work waits for itself, which has now failed, so that others may go on."""
+        if self._board is None or self.is_cancelled:
+            return False
+        with self._lock:
+            found = stalled(self._board.works)
+            if found is None:
+                return False
+            self._active += 1
+        work, error = found
+        self._tell_failure(work, error)
+        with self._lock:
+            self._drop(work)
+        self._advance(())
+        return True
+
+    # -- the world
+
+    def _emit(self, event: Event) -> None:
+        if self._sink is not None:
+            try:
+                self._sink(event)
+            except BaseException as error:
+                self._crash(error)
+
+    def _crash(self, error: BaseException) -> None:
+        """What surrounds the nodes failed: end the run, and let its caller have the error."""
+        if self.crash is None:
+            self.crash = error
+            self.cancel()
+
+    def _end(self) -> None:
+        status: Literal["succeeded", "failed", "cancelled"] = "failed" if self._failures else "succeeded"
+        if self.is_cancelled:
+            status = "cancelled"
+        self._emit(RunFinished(self.id, status, time.perf_counter() - self._began))
+        with contextlib.suppress(RuntimeError):  # the event loop was stopped by force
+            self._on_over()
+
+    # -- steps that runs take together
+
+    def step_of(self, work: Work) -> bool:
+        """Whether the work's step is to be taken now."""
+        return not (work.dropped or self.is_cancelled)
+
+    def after_step(self, work: Work, result: Any, seconds: float) -> Iterable[Slice]:
+        """The work's step was taken with those of others: its result, UNFINISHED, or the error that it had."""
+        work.seconds += seconds
+        began = time.perf_counter()
+        try:
+            if isinstance(result, BaseException):
+                raise result
+            if result is UNFINISHED:
+                self._check_limit(work, began)
+                return self._next_slice(work, began)
+            return self._took(work, result, began)
+        except BaseException as error:
+            return self._stumble(work, error)
+
+
+def step_together(members: Sequence[tuple[Run, Work]]) -> Iterable[Slice]:
+    """One step of each member, the work of a Company. They are as old as the oldest of them from now on."""
+    slices: list[Slice] = []
+    going: list[tuple[Run, Work]] = []
+    age = min(run.age for run, _ in members)
+    for run, work in members:
+        run.age = age
+        if run.step_of(work):
+            going.append((run, work))
+        else:
+            slices += run.after_step(work, Cancelled(), 0.0)
+    if not going:
+        return slices
+    began = time.perf_counter()
+    steppers: list[Any] = [work.stepper for _, work in going]
+    results = type(steppers[0]).step_together(steppers)
+    share = (time.perf_counter() - began) / len(going)
+    for (run, work), result in zip(going, results, strict=True):
+        slices += run.after_step(work, result, share)
+    return slices
+
+
+def _of_call(work: Work, result: Any) -> Any:
+    """What a call gave, as one value for each output, or an Expansion. Raises TypeError if their number is wrong."""
+    if type(result) is Expansion:
+        return result
+    if type(result) is Blocked:
+        return (result,) * len(work.task.schema.outputs)
+    return split(work.task.schema, result)
+
+
+def _filled(work: Work) -> tuple[Any, ...]:
+    """The outputs of a work whose place others have taken, now that those are done."""
+    assert work.given is not None
+    outputs = work.task.schema.outputs
+    rows = [tuple(each.value if type(each) is Slot else each for each in row) for row in work.given]
+    if work.mapped or any(output.whole for output in outputs):  # what comes by wire is a list only where it is Many
+        rows = [
+            tuple(
+                Many((value,)) if output.whole and type(value) not in (Many, Blocked) else value
+                for output, value in zip(outputs, row, strict=True)
+            )
+            for row in rows
+        ]
+    return merge(work.task.schema, rows, mapped=work.mapped)
+
+
+async def _at_once(value: Any) -> Any:
+    return value
+
+
+def _timeout(limit_s: float) -> NodeTimeout:
+    return NodeTimeout(f"it took longer than {limit_s:g} seconds, the limit for a node; allow more, or ask less of it.")
