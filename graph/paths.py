@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Literal
 
+from graph.digests import Digests
 from graph.problems import some
-from graph.saving import Series
+from graph.saving import Ledger, Series
 
 Where = Literal["input", "output", "temp"]
 Names = list[str]
@@ -63,9 +64,14 @@ class Paths:
         output_folder: Path | None = None,
         temp_folder: Path | None = None,
         models: Mapping[str, Iterable[Path]] | None = None,
+        digests: Digests | None = None,
     ) -> None:
-        """Folders lie under `base` unless given; `models` adds folders per kind, searched first."""
+        """Folders lie under `base` unless given; `models` adds folders per kind, searched first.
+
+        `digests` knows what files hold; by default it remembers as long as this object lives.
+        """
         self.base = base.absolute()
+        self._digests = digests or Digests()
         self.folders: Mapping[str, Path] = {
             "input": (input_folder or self.base / "input").absolute(),
             "output": (output_folder or self.base / "output").absolute(),
@@ -129,11 +135,13 @@ class Paths:
         folder = self.folders[where]
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_file()) if folder.is_dir() else []
 
-    def series(self, prefix: str, where: Where = "output", *, width: int = 0, height: int = 0) -> Series:
+    def series(
+        self, prefix: str, where: Where = "output", *, width: int = 0, height: int = 0, ledger: Ledger | None = None
+    ) -> Series:
         """Numbered names for files to save, by ComfyUI's rule: `<prefix>_<number>_<ending>`.
 
         The prefix may name a sub-folder, and may hold %width%, %height%, %year%, %month%, %day%, %hour%, %minute%
-        and %second%. Raises PathError if it leads out of the folder.
+        and %second%. With a ledger the names survive a crash. Raises PathError if it leads out of the folder.
         """
         now = time.localtime()
         values = {"width": width, "height": height, "year": now.tm_year}
@@ -144,7 +152,16 @@ class Paths:
         for key, value in two_digits.items():
             prefix = prefix.replace(f"%{key}%", f"{value:02}")
         path, full = PurePath(prefix), _inside(self.folders[where], prefix, where)
-        return Series(full.parent if path.name else full, path.name, path.parent, where)
+        return Series(full.parent if path.name else full, path.name, path.parent, where, ledger)
+
+    # -- contents
+
+    def digest(self, path: Path) -> str:
+        """One hash of a file's content, for fingerprints; large files are not read again while they are as they were.
+
+        Raises DigestError if it cannot be read.
+        """
+        return self._digests.of(path)
 
     # -- inside
 

@@ -1,6 +1,5 @@
 """Words to numbers: from a prompt and a CLIP to the conditioning that steers a sampler."""
 
-from diffusion.checkpoint import FileIdentity
 from graph.context import Context
 from graph.node import Node
 from graph.paths import Paths
@@ -32,8 +31,8 @@ class CLIPTextEncode(Node[Conditioning], category="conditioning", display="CLIP 
     def fingerprint(self, paths: Paths) -> str:
         if EMBEDDING not in self.text:
             return ""
-        files = [paths.find("embeddings", name) for name in paths.list("embeddings")]
-        return repr([FileIdentity.of(file) for file in files])
+        names = paths.list("embeddings")
+        return repr([(name, paths.digest(paths.find("embeddings", name))) for name in names])
 
     def run(self, ctx: Context) -> Conditioning:
         clip = self.clip.stop_at(-self.clip_skip) if self.clip_skip else self.clip

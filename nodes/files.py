@@ -1,17 +1,10 @@
-"""What nodes need to know of files: whether one's content is as before, and which one an embedding's name means."""
+"""Which file an embedding's name means."""
 
-import hashlib
 from pathlib import Path, PurePath
 
 from graph.paths import Paths
 
 EMBEDDING_ENDINGS = ("", ".safetensors", ".pt", ".bin")
-
-
-def digest(path: Path) -> str:
-    """One hash of a file's content; for files that are small enough to be read for it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_embedding(paths: Paths, name: str) -> Path | None:

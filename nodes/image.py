@@ -11,7 +11,6 @@ from graph.node import Node
 from graph.paths import PathError, Paths
 from graph.saving import Series
 from graph.widgets import Choice, Text, Wire
-from nodes.files import digest
 from nodes.pictures import PictureError, check_picture, read_picture, write_png
 from nodes.types import Image, Mask
 
@@ -47,7 +46,7 @@ class LoadImage(Node[LoadedImage], category="image", display="Load Image"):
             yield "image", str(error)
 
     def fingerprint(self, paths: Paths) -> str:
-        return digest(paths.find_annotated(self.image))
+        return paths.digest(paths.find_annotated(self.image))
 
     def run(self, ctx: Context) -> LoadedImage:
         return LoadedImage(*read_picture(ctx.paths.find_annotated(self.image)))

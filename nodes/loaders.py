@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from diffusion.checkpoint import CheckpointError, FileIdentity
+from diffusion.checkpoint import CheckpointError
 from diffusion.memory import Memory
 from diffusion.model import load_checkpoint
 from graph.context import Context
@@ -39,7 +39,7 @@ class CheckpointLoaderSimple(Node[Checkpoint], category="loaders", display="Load
             yield "ckpt_name", str(error)
 
     def fingerprint(self, paths: Paths) -> str:
-        return repr(FileIdentity.of(paths.find("checkpoints", self.ckpt_name)))
+        return paths.digest(paths.find("checkpoints", self.ckpt_name))
 
     def run(self, ctx: Context) -> Checkpoint:
         return self._load(ctx.paths, ctx.resource(Memory))

@@ -1,10 +1,12 @@
-"""Results of tasks kept for other runs: what a cache is, and what it must be told of values to weigh them."""
+"""Results of tasks kept for other runs: what a cache is, and what it must be told of values to keep them."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+Tier = Literal["memory", "disk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,35 @@ class Cache(Protocol):
     def drop(self, key: str) -> None:
         """Forget an entry whose values are not what they were."""
 
+    def where(self, key: str) -> Tier | None:
+        """Where the entry is, found out without reading its values; None if it is nowhere."""
+
 
 class ValueCodec(Protocol):
     """Knows what values consist of, since the engine does not."""
 
     def storages(self, value: object) -> Iterable[tuple[Hashable, int]]:
         """The blocks of memory that a value holds: (identity, bytes). A block that several values share counts once."""
+
+    def validity(self, value: object) -> Callable[[], bool] | None:
+        """For a value that points to something outside, such as a file: tells whether that is still as it was."""
+
+
+class Unkeepable(Exception):
+    """A value that has no form outside memory."""
+
+
+class DiskCodec(ValueCodec, Protocol):
+    """Writes the parts of values that are no plain Python: in this house, tensors."""
+
+    def pack(self, parts: Sequence[object]) -> tuple[Any, Iterable[bytes]]:
+        """Facts that JSON can hold, and the contents of the files that belong to them; equal parts give equal files.
+
+        Raises Unkeepable if one of the parts cannot be written; the contents are made one by one, as they are taken.
+        """
+
+    def unpack(self, facts: Any, contents: Sequence[bytes]) -> Sequence[object]:
+        """The parts again, exactly as they were."""
 
 
 class Guard(Protocol):
@@ -54,3 +79,7 @@ class WeightlessValues:
     def storages(self, value: object) -> Iterable[tuple[Hashable, int]]:
         """None, whatever the value."""
         return ()
+
+    def validity(self, value: object) -> Callable[[], bool] | None:
+        """They point to nothing."""
+        return None
