@@ -39,6 +39,10 @@ class Context(Protocol):
         """Id of the running node in its document."""
 
     @property
+    def call(self) -> int:
+        """Which of the node's calls this is, where there are several because of lists on its wires: from 0."""
+
+    @property
     def prompt(self) -> Mapping[str, Any]:
         """The whole workflow in API form, with its values converted; what a picture carries as its recipe."""
 

@@ -73,7 +73,7 @@ class Fingerprinter:
             facts.append(["is_changed", task.spec.is_changed])
         elif cls.fingerprint is not Node.fingerprint:
             try:
-                files = cls.peek(literals, links).fingerprint(self.paths)
+                files = cls.peek(literals, links, task.id).fingerprint(self.paths)
             except LinkedInput:
                 return None
             if files is None:

@@ -204,7 +204,7 @@ class Node(Generic[T]):
         return cls(**values)
 
     @classmethod
-    def peek(cls, literals: Mapping[str, Any], linked: Collection[str]) -> Self:
+    def peek(cls, literals: Mapping[str, Any], linked: Collection[str], node_id: str = "") -> Self:
         """The instance that check() and fingerprint() see: literals and defaults, without the linked inputs."""
         node = object.__new__(cls)
         for item in dataclasses.fields(cls):  # type: ignore[arg-type]

@@ -47,8 +47,19 @@ class Registry(Mapping[str, type[Node[Any]]]):
         return [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3)]
 
     def object_info(self, paths: Paths) -> dict[str, Any]:
-        """The description of every class, in ComfyUI's form, as GET /object_info gives it."""
-        return {name: describe_class(cls.schema(), paths) for name, cls in self._classes.items()}
+        """The description of every class, in ComfyUI's form, as GET /object_info gives it.
+
+        A third-party class that fails to describe itself is left out.
+        """
+        found: dict[str, Any] = {}
+        for name, cls in self._classes.items():
+            schema = cls.schema()
+            try:
+                found[name] = describe_class(schema, paths)
+            except Exception:
+                if not schema.foreign:
+                    raise
+        return found
 
     def __getitem__(self, name: str) -> type[Node[Any]]:
         return self._classes[name]
@@ -69,6 +80,8 @@ class Registry(Mapping[str, type[Node[Any]]]):
 
 def describe_class(schema: Schema, paths: Paths) -> dict[str, Any]:
     """One class in object_info's form."""
+    if schema.describe is not None:
+        return schema.describe()
     required = [item for item in schema.inputs.values() if item.required]
     optional = [item for item in schema.inputs.values() if not item.required]
     inputs: dict[str, dict[str, Any]] = {"required": {item.name: _input_spec(item, paths) for item in required}}
