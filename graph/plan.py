@@ -4,34 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import networkx as nx
-
+from graph.document import Link
 from graph.model import Graph, Plan, Task
-
-ROOT = 0  # no node id, which are strings
+from graph.node import Node
+from graph.schema import Schema
 
 
 def plan(graph: Graph, targets: Sequence[str] | None = None) -> Plan:
-    """The plan of a graph, or of some of its nodes. One branch is finished before the next begins.
+    """The plan of a graph, or of some of its nodes, in the graph's order.
 
-    Raises KeyError for a target that is not in the graph and ValueError for a graph with a cycle.
+    Raises KeyError for a target that is not in the graph and ValueError for a graph that is not in order.
     """
-    wanted = tuple(dict.fromkeys(graph.targets if targets is None else targets))
-    needs: nx.DiGraph[str | int] = nx.DiGraph()  # edges lead from a node to those it takes values from
-    needs.add_edges_from((ROOT, target) for target in wanted)
-    for node_id, spec in graph.nodes.items():
-        needs.add_edges_from((node_id, link.node) for link in spec.links.values())
+    wanted = graph.targets if targets is None else tuple(dict.fromkeys(targets))
+    needed = graph.nodes if wanted == graph.targets else _ancestors(graph, wanted)
+    schemas: dict[type[Node], Schema] = {}
     indices: dict[str, int] = {}
     tasks: list[Task] = []
-    # Depth first and sources first: a topological order of the ancestors of all targets.
-    for node_id in nx.dfs_postorder_nodes(needs, ROOT) if wanted else ():
-        if not isinstance(node_id, str):
+    for node_id, spec in graph.nodes.items():
+        if node_id not in needed:
             continue
-        spec = graph.nodes[node_id]
-        try:  # a source that has no index yet is one that comes later
-            wires = tuple((name, indices[link.node], link.output) for name, link in spec.links.items())
+        schema = schemas.get(spec.node)
+        if schema is None:
+            schema = schemas[spec.node] = spec.node.schema()
+        try:
+            wires = tuple(
+                [
+                    (name, indices[value.node], value.output)
+                    for name, value in spec.inputs.items()
+                    if isinstance(value, Link)
+                ]
+            )
         except KeyError as error:
-            raise ValueError(f"the graph has a cycle through nodes {node_id} and {error.args[0]}") from None
-        tasks.append(Task(node_id, spec, spec.node.schema(), wires))
-        indices[node_id] = len(tasks) - 1
+            sentence = f"node {node_id} takes from node {error.args[0]}, which does not come before it in the graph"
+            raise ValueError(sentence) from None
+        indices[node_id] = len(tasks)
+        tasks.append(Task(node_id, spec, schema, wires))
     return Plan(tuple(tasks), wanted, graph)
+
+
+def _ancestors(graph: Graph, targets: Sequence[str]) -> set[str]:
+    """The targets and all that they need."""
+    found = set(targets)
+    stack = list(targets)
+    while stack:
+        fresh = [link.node for link in graph.nodes[stack.pop()].links.values() if link.node not in found]
+        found.update(fresh)
+        stack += fresh
+    return found

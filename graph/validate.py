@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
 
-from graph.document import BadLink, Document, Link
-from graph.model import Graph, Spec
-from graph.node import LinkedInput, Node
+from graph.document import Document
+from graph.inspect_node import Inspector, Kind
+from graph.model import Graph
 from graph.paths import Paths
 from graph.problems import Problem, some
 from graph.registry import Registry
-from graph.schema import Input, Schema
-from graph.values import Refusal, convert, refuse_choice, show
-from graph.wire import matches
-
-MAX_SUGGESTIONS = 50  # looking for similar names costs milliseconds each; nobody reads more of them
+from graph.values import show
 
 
 @dataclass(frozen=True)
@@ -30,275 +26,195 @@ class Examined:
 
 
 def validate(
-    document: Document, registry: Registry, paths: Paths, *, targets: Sequence[str] | None = None
+    document: Document,
+    registry: Registry,
+    paths: Paths,
+    *,
+    targets: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
 ) -> Graph | list[Problem]:
-    """The graph, if all of it can run, else every Problem. `targets` are nodes to run instead of all output nodes."""
-    examined = examine(document, registry, paths, targets=targets)
+    """The graph, if all of it can run, else every Problem. In it one branch is finished before the next begins.
+
+    `targets` are nodes to run instead of all output nodes; `only` are those of the output nodes that are wanted now.
+    """
+    examined = examine(document, registry, paths, targets=targets, only=only)
     if examined.problems or examined.graph is None:
         return list(examined.problems)
     return examined.graph
 
 
-def examine(document: Document, registry: Registry, paths: Paths, *, targets: Sequence[str] | None = None) -> Examined:
+def examine(
+    document: Document,
+    registry: Registry,
+    paths: Paths,
+    *,
+    targets: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
+) -> Examined:
     """As validate(), for callers that run the targets without problems although others have some."""
-    return _Examination(document, registry, paths).run(targets)
+    return _Examination(document, registry, paths).run(targets, only)
 
 
-@dataclass
 class _Examination:
-    document: Document
-    registry: Registry
-    paths: Paths
-    schemas: dict[str, Schema] = field(default_factory=dict)  # by class_type
-    problems: dict[str, list[Problem]] = field(default_factory=dict)  # by node id
-    specs: dict[str, Spec] = field(default_factory=dict)
-    wires: nx.DiGraph[str] = field(default_factory=nx.DiGraph)  # edges lead from a node to those that take its values
-    choices: dict[tuple[str, str], Sequence[Any]] = field(default_factory=dict)  # by class_type and input
-    givers: dict[str, list[str]] = field(default_factory=dict)  # by wire type: some nodes with such an output
-    suggestions: int = 0
+    def __init__(self, document: Document, registry: Registry, paths: Paths) -> None:
+        self.document = document
+        self.registry = registry
+        self.inspector = Inspector(document, paths)
+        self.problems = self.inspector.problems
+        self.general: list[Problem] = []  # of no node
+        self.sources: dict[str, list[str]] = {}  # of the nodes that the targets need
+        self.order: list[str] = []  # those nodes, each after its sources
 
-    def run(self, wanted: Sequence[str] | None) -> Examined:
-        general: list[Problem] = []
+    def run(self, targets: Sequence[str] | None, only: Sequence[str] | None) -> Examined:
         self._look_up_classes()
         classes_known = not self.problems
-        targets, missing = self._targets(wanted)
-        general += missing
-        if not targets and classes_known and not missing:
-            general.append(self._no_outputs())
-        for node_id in self._reach(targets):
-            self._check(node_id)
-        cycles = self._cycles()
-        bad = set(self.problems)
-        for cycle in cycles:
-            bad.update(cycle)
-            self._add(cycle[0], "dependency_cycle", self._describe_cycle(cycle))
-        bad = self._downstream(bad)
-        order = {node_id: number for number, node_id in enumerate(self.document.nodes)}
-        found = [
-            problem for node_id in sorted(self.problems, key=order.__getitem__) for problem in self.problems[node_id]
-        ]
-        good = tuple(node_id for node_id in targets if node_id not in bad)
-        graph = self._graph(good) if good and classes_known else None
-        return Examined(graph, (*general, *found))
+        wanted = self._outputs(only) if targets is None else self._existing(targets)
+        if not wanted and classes_known and not self.general:
+            self.general.append(self._no_outputs())
+        bad: set[str] = set()
+        if not self._walk(wanted):
+            bad = self._report_cycles()
+        bad = self._downstream(bad.union(self.problems))
+        good = tuple(node_id for node_id in wanted if node_id not in bad)
+        graph = self._graph(good, is_whole=not bad) if good and classes_known else None
+        return Examined(graph, (*self.general, *self._problems_in_order()))
 
-    # -- the whole document
+    # -- what is asked for
 
     def _look_up_classes(self) -> None:
+        kinds = self.inspector.kinds
         for node_id, node in self.document.nodes.items():
-            if node.class_type in self.schemas:
+            class_type = node.class_type
+            if class_type in kinds:
                 continue
-            if node.class_type in self.registry:
-                self.schemas[node.class_type] = self.registry[node.class_type].schema()
+            cls = self.document.classes.get(class_type) or self.registry.get(class_type)
+            if cls is None:
+                near = self.registry.nearest(class_type) if self.inspector.may_suggest() else []
+                hint = f"did you mean {' or '.join(near)}?" if near else "check the name, or add the pack that has it."
+                sentence = f"Node {node_id}: there is no node class {show(class_type)}; {hint}"
+                self._add_class_problem(node_id, class_type, sentence)
                 continue
-            near = self.registry.nearest(node.class_type) if self._may_suggest() else []
-            hint = f"did you mean {' or '.join(near)}?" if near else "check the name, or add the pack that has it."
-            sentence = f"Node {node_id}: there is no node class {show(node.class_type)}; {hint}"
-            problem = Problem("invalid_prompt", sentence, node_id, node.class_type)
-            self.problems.setdefault(node_id, []).append(problem)
+            try:
+                kinds[class_type] = Kind(cls, cls.schema())
+            except Exception as error:  # the class's own code
+                sentence = f"Node {node_id}: the node class {class_type} does not say what it takes and gives: {error}."
+                self._add_class_problem(node_id, class_type, sentence)
 
-    def _targets(self, wanted: Sequence[str] | None) -> tuple[list[str], list[Problem]]:
-        if wanted is not None:
-            sentence = "There is no node {0} to run; name a node of this workflow."
-            missing = [name for name in dict.fromkeys(wanted) if name not in self.document.nodes]
-            known = [name for name in dict.fromkeys(wanted) if name in self.document.nodes]
-            return known, [Problem("prompt_no_outputs", sentence.format(name), name) for name in missing]
+    def _add_class_problem(self, node_id: str, class_type: str, sentence: str) -> None:
+        self.problems.setdefault(node_id, []).append(Problem("invalid_prompt", sentence, node_id, class_type))
+
+    def _existing(self, names: Sequence[str]) -> list[str]:
+        """Those names that are nodes."""
+        names = list(dict.fromkeys(names))
+        for name in names:
+            if name not in self.document.nodes:
+                sentence = f"There is no node {name} to run; name a node of this workflow."
+                self.general.append(Problem("prompt_no_outputs", sentence, name))
+        return [name for name in names if name in self.document.nodes]
+
+    def _outputs(self, only: Sequence[str] | None) -> list[str]:
+        """The output nodes, or those of them that are wanted."""
+        kinds = self.inspector.kinds
         nodes = self.document.nodes.items()
-        return [name for name, node in nodes if (schema := self.schemas.get(node.class_type)) and schema.effect], []
+        found = [name for name, node in nodes if (kind := kinds.get(node.class_type)) and kind.schema.effect]
+        if only is None:
+            return found
+        for name in self._existing(only):
+            class_type = self.document.nodes[name].class_type
+            if name not in found and class_type in kinds:
+                sentence = f"{class_type} (node {name}) is no output node; name one of: {some(found)}."
+                self.general.append(Problem("prompt_no_outputs", sentence, name, class_type))
+        wanted = set(only)
+        return [name for name in found if name in wanted]
 
     def _no_outputs(self) -> Problem:
         effects = [name for name, cls in self.registry.items() if cls.schema().effect]
         sentence = f"The workflow has no output: nothing would come of it; add an output node ({some(effects)})."
         return Problem("prompt_no_outputs", sentence)
 
-    def _reach(self, targets: Iterable[str]) -> list[str]:
-        """All nodes that the targets need, themselves included; fills `wires`."""
-        stack = list(targets)
-        reached = dict.fromkeys(stack)
+    # -- the way through the graph
+
+    def _walk(self, targets: Sequence[str]) -> bool:
+        """Inspect all that the targets need, depth first; fills `sources` and `order`. False if it meets a circle."""
+        inspect, sources = self.inspector.inspect, self.sources
+        is_straight = True
+        under_way: set[str] = set()
+        stack = list(reversed(targets))
         while stack:
-            node_id = stack.pop()
-            node = self.document.nodes[node_id]
-            schema = self.schemas.get(node.class_type)
-            self.wires.add_node(node_id)
-            for name, value in node.inputs.items():
-                if not isinstance(value, Link) or value.node not in self.document.nodes:
-                    continue
-                if schema is not None and name not in schema.inputs and not schema.variadic:
-                    continue
-                self.wires.add_edge(value.node, node_id)
-                if value.node not in reached:
-                    reached[value.node] = None
-                    stack.append(value.node)
-        return list(reached)
+            node_id = stack[-1]
+            if node_id not in sources:
+                under_way.add(node_id)
+                sources[node_id] = inspect(node_id)
+                for source in reversed(sources[node_id]):
+                    if source not in sources:
+                        stack.append(source)
+                    elif source in under_way:
+                        is_straight = False
+                continue
+            stack.pop()
+            if node_id in under_way:
+                under_way.remove(node_id)
+                self.order.append(node_id)
+        return is_straight
 
-    def _cycles(self) -> list[list[str]]:
-        knots = [knot for knot in nx.strongly_connected_components(self.wires) if len(knot) > 1]
-        cycles: list[list[str]] = []
+    def _report_cycles(self) -> set[str]:
+        """One Problem for each circle; the nodes in them."""
+        wires: nx.DiGraph[str] = nx.DiGraph()  # edges lead from a node to those that take its values
+        wires.add_edges_from(
+            (source, node_id) for node_id in self.document.nodes for source in self.sources.get(node_id, ())
+        )
+        places = {node_id: number for number, node_id in enumerate(self.document.nodes)}
+        knots = [knot for knot in nx.strongly_connected_components(wires) if len(knot) > 1]
+        cycles = [[node_id] for node_id in nx.nodes_with_selfloops(wires)]
         for knot in knots:
-            inside = nx.DiGraph(
-                (node_id, taker)
-                for node_id in self.document.nodes
-                if node_id in knot
-                for taker in self.wires.successors(node_id)
-                if taker in knot
-            )
-            cycles.append([node_id for node_id, _ in nx.find_cycle(inside)])
-        return cycles + [[node_id] for node_id in nx.nodes_with_selfloops(self.wires)]
-
-    def _describe_cycle(self, cycle: Sequence[str]) -> str:
-        if len(cycle) == 1:
-            return "takes its own output, so that it would wait for itself; remove that link"
-        way = " → ".join([*cycle[:8], "…"] if len(cycle) > 8 else [*cycle, cycle[0]])
-        return f"waits for itself: nodes {way} form a circle of {len(cycle)}; remove one of these links"
+            first = min(knot, key=places.__getitem__)
+            cycles.append([node_id for node_id, _ in nx.find_cycle(wires.subgraph(knot).copy(), first)])
+        for cycle in cycles:
+            self.inspector.add(cycle[0], "dependency_cycle", _describe_cycle(cycle))
+        return {node_id for cycle in cycles for node_id in cycle}
 
     def _downstream(self, nodes: set[str]) -> set[str]:
-        found = set(nodes)
-        stack = [node_id for node_id in nodes if node_id in self.wires]
-        while stack:
-            fresh = [taker for taker in self.wires.successors(stack.pop()) if taker not in found]
-            found.update(fresh)
-            stack += fresh
-        return found
+        """These nodes, and those that need them."""
+        if not nodes:
+            return nodes
+        takers: dict[str, list[str]] = {}
+        for node_id, sources in self.sources.items():
+            for source in sources:
+                takers.setdefault(source, []).append(node_id)
+        return _reached(nodes, takers)
 
-    def _graph(self, targets: tuple[str, ...]) -> Graph:
-        needed = set(targets)
-        stack = list(targets)
-        while stack:
-            fresh = [giver for giver in self.wires.predecessors(stack.pop()) if giver not in needed]
-            needed.update(fresh)
-            stack += fresh
-        specs = {node_id: self.specs[node_id] for node_id in self.document.nodes if node_id in needed}
-        return Graph(specs, targets, self._prompt(), self.document.extra_pnginfo)
+    # -- what comes of it
+
+    def _graph(self, targets: tuple[str, ...], *, is_whole: bool) -> Graph:
+        needed = self.sources if is_whole else _reached(set(targets), self.sources)
+        specs = self.inspector.specs
+        nodes = {node_id: specs[node_id] for node_id in self.order if node_id in needed}
+        return Graph(nodes, targets, self._prompt(), self.document.extra_pnginfo)
 
     def _prompt(self) -> dict[str, Any]:
         """The document's API form with the values that conversion changed."""
         prompt = dict(self.document.prompt)
-        for node_id, spec in self.specs.items():
-            given = self.document.nodes[node_id].inputs
-            changed = {name: value for name, value in spec.inputs.items() if type(value) is not type(given[name])}
-            if changed:
+        for node_id, changed in self.inspector.converted.items():
+            if node_id in self.inspector.specs:
                 prompt[node_id] = {**prompt[node_id], "inputs": {**prompt[node_id]["inputs"], **changed}}
         return prompt
 
-    # -- one node
-
-    def _check(self, node_id: str) -> None:
-        node = self.document.nodes[node_id]
-        schema = self.schemas.get(node.class_type)
-        if schema is None:
-            return  # reported already
-        before = len(self.problems.get(node_id, ()))
-        inputs: dict[str, Any] = {}
-        for item in schema.inputs.values():
-            given = node.inputs.get(item.name)
-            if item.name not in node.inputs or (given is None and not item.required):
-                if item.required:
-                    self._add(node_id, "required_input_missing", f"is missing; {_how_to_give(item)}", item.name)
-            elif isinstance(given, BadLink):
-                hint = 'write ["node id", output number], or {"__value__": […]} for a list as a value'
-                self._add(node_id, "bad_linked_input", f"is {show(given.value)}, which is no link; {hint}", item.name)
-            elif isinstance(given, Link):
-                inputs[item.name] = given
-                self._check_link(node_id, item, given)
-            else:
-                inputs[item.name] = self._check_literal(node_id, item, given)
-        for name, given in node.inputs.items():
-            if isinstance(given, Link) and name not in schema.inputs:
-                if schema.variadic:
-                    inputs[name] = given
-                    self._check_link(node_id, Input(name, "*"), given)
-                else:
-                    hint = f"remove the link; its inputs are: {some(list(schema.inputs), 20)}"
-                    self._add(node_id, "bad_linked_input", f"is linked, but there is no such input; {hint}", name)
-        if len(self.problems.get(node_id, ())) == before:
-            cls = self.registry[node.class_type]
-            self.specs[node_id] = Spec(cls, inputs, node.is_changed)
-            if cls.check is not Node.check:
-                self._check_by_itself(node_id, cls, inputs)
-
-    def _check_link(self, node_id: str, item: Input, link: Link) -> None:
-        giver = self.document.nodes.get(link.node)
-        if giver is None:
-            hint = f"link it to an output of type {item.type} (there are: {some(self._givers(item.type))})"
-            self._add(
-                node_id, "bad_linked_input", f"is linked to node {link.node}, which does not exist; {hint}", item.name
-            )
-            return
-        schema = self.schemas.get(giver.class_type)
-        if schema is None:
-            return  # its class is unknown, which is reported there
-        source = f"output {link.output} of node {link.node} ({giver.class_type})"
-        if not 0 <= link.output < len(schema.outputs):
-            there = [f"{number} {output.type}" for number, output in enumerate(schema.outputs)]
-            self._add(
-                node_id, "bad_linked_input",
-                f"is linked to {source}, which does not exist; its outputs are: {some(there)}", item.name,
-            )  # fmt: skip
-        elif not matches(received := schema.outputs[link.output].type, item.type):
-            hint = f"link it to an output of type {item.type} (there are: {some(self._givers(item.type))})"
-            self._add(
-                node_id, "return_type_mismatch", f"takes {item.type}, but {source} gives {received}; {hint}", item.name,
-                {"received_type": received, "linked_node": [link.node, link.output]},
-            )  # fmt: skip
-
-    def _check_literal(self, node_id: str, item: Input, given: Any) -> Any:
-        value = given
-        if not item.literal:
-            sentence = f"takes {item.type} from another node, not the value {show(given)}; link an output to it"
-            value = Refusal("invalid_input_type", sentence, {"received_value": given})
-        elif item.type != "COMBO":
-            value = convert(item, given)
-        elif not item.open:
-            key = (self.document.nodes[node_id].class_type, item.name)
-            choices = self.choices.get(key)
-            if choices is None:
-                choices = self.choices[key] = item.choices_now(self.paths)
-            if given not in choices:
-                value = refuse_choice(item, given, choices if self._may_suggest() else ())
-        if isinstance(value, Refusal):
-            self._add(node_id, value.kind, value.sentence, item.name, value.extra)
-        return value
-
-    def _check_by_itself(self, node_id: str, cls: type[Node[Any]], inputs: Mapping[str, Any]) -> None:
-        literals = {name: value for name, value in inputs.items() if not isinstance(value, Link)}
-        try:
-            for name, sentence in cls.peek(literals, inputs.keys() - literals.keys()).check(self.paths):
-                self._add(node_id, "custom_validation_failed", f"will not do: {sentence.rstrip('.')}", name)
-        except LinkedInput:
-            pass  # known only when the graph runs
-        except Exception as error:  # the node's own code
-            sentence = f"cannot be checked: {type(error).__name__}: {error}; that is a fault of the node class"
-            self._add(node_id, "exception_during_validation", sentence)
-
-    def _givers(self, wanted: str) -> list[str]:
-        """Some nodes with an output of that type, to suggest."""
-        if wanted not in self.givers:
-            found: list[str] = []
-            for node_id, node in self.document.nodes.items():
-                schema = self.schemas.get(node.class_type)
-                if schema is not None and any(matches(output.type, wanted) for output in schema.outputs):
-                    found.append(f"node {node_id} ({node.class_type})")
-                if len(found) == 4:
-                    break
-            self.givers[wanted] = found
-        return self.givers[wanted]
-
-    def _may_suggest(self) -> bool:
-        self.suggestions += 1
-        return self.suggestions <= MAX_SUGGESTIONS
-
-    def _add(
-        self, node_id: str, kind: str, what: str, name: str | None = None, extra: Mapping[str, Any] | None = None
-    ) -> None:
-        class_type = self.document.nodes[node_id].class_type
-        subject = f" the input {name!r}" if name is not None else ""
-        problem = Problem(
-            kind, f"{class_type} (node {node_id}):{subject} {what}.", node_id, class_type, name, extra or {}
-        )
-        self.problems.setdefault(node_id, []).append(problem)
+    def _problems_in_order(self) -> list[Problem]:
+        return [each for node_id in self.document.nodes for each in self.problems.get(node_id, ())]
 
 
-def _how_to_give(item: Input) -> str:
-    if not item.literal:
-        return f"link an output of type {item.type} to it"
-    usual = f", usually {show(item.options['default'])}" if item.options.get("default") not in (None, "") else ""
-    return f"give it a value ({item.type}{usual})"
+def _reached(begin: set[str], ways: Mapping[str, Sequence[str]]) -> set[str]:
+    found = set(begin)
+    stack = list(begin)
+    while stack:
+        fresh = [node_id for node_id in ways.get(stack.pop(), ()) if node_id not in found]
+        found.update(fresh)
+        stack += fresh
+    return found
+
+
+def _describe_cycle(cycle: Sequence[str]) -> str:
+    if len(cycle) == 1:
+        return "takes its own output, so that it would wait for itself; remove that link"
+    way = " → ".join([*cycle[:8], "…"] if len(cycle) > 8 else [*cycle, cycle[0]])
+    return f"waits for itself: nodes {way} form a circle of {len(cycle)}; remove one of these links"

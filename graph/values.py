@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from graph.problems import some
 from graph.schema import Input
 from graph.widgets import ModelNames
+from graph.wire import plain
 
 CONVERTERS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "INT": (int, "a whole number"),
@@ -30,16 +31,19 @@ class Refusal(NamedTuple):
 
 def convert(item: Input, value: Any) -> Any:
     """The value in the input's type, by the rules of ComfyUI's server, or a Refusal; choices are not looked at."""
-    if item.type not in CONVERTERS:
+    wire = plain(item.type)
+    if wire not in CONVERTERS:
         return value
-    python_type, meaning = CONVERTERS[item.type]
+    python_type, meaning = CONVERTERS[wire]
     try:
         converted = python_type(value)
     except (TypeError, ValueError, OverflowError) as error:
-        sentence = f"takes {item.type}, and {show(value)} is none; give {meaning}"
+        sentence = f"takes {wire}, and {show(value)} is none; give {meaning}"
         return Refusal("invalid_input_type", sentence, {"received_value": value, "exception_message": str(error)})
     if isinstance(converted, float) and math.isnan(converted):
         return Refusal("invalid_input_type", "is not a number; give one", {"received_value": value})
+    if item.open or wire == "STRING":
+        return converted
     least, most = item.options.get("min"), item.options.get("max")
     if least is not None and converted < least:
         sentence = f"is {show(converted)}, which is below {least}; give {least} or more"

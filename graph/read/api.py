@@ -9,6 +9,8 @@ from typing import Any
 from graph.document import BadLink, Document, DocumentNode, Link
 from graph.problems import DocumentError, Problem
 
+PLAIN = frozenset((str, int, float, bool))
+
 
 def parse_json(data: bytes | str) -> Any:
     """The value of a JSON text. Raises DocumentError saying where it breaks off."""
@@ -41,7 +43,8 @@ def read_api(prompt: object, extra_pnginfo: Mapping[str, Any] | None = None) -> 
         if fault:
             problems.append(Problem("invalid_prompt", f"Node {node_id} {fault}.", node_id))
             continue
-        inputs = {name: _input(value) for name, value in node.get("inputs", {}).items()}
+        given = node.get("inputs", {})
+        inputs = {name: value if type(value) in PLAIN else _input(value) for name, value in given.items()}
         nodes[node_id] = DocumentNode(node["class_type"], inputs, node.get("is_changed"))
     if problems:
         raise DocumentError(problems)
@@ -73,9 +76,10 @@ def _input(value: Any) -> Any:
         return value["__value__"]
     if not isinstance(value, list):
         return value
-    match value:
-        case [str(node), int(output)] if not isinstance(output, bool):
+    if len(value) == 2 and isinstance(value[0], str):
+        node, output = value
+        if type(output) is int:
             return Link(node, output)
-        case [str(node), float(output)] if output.is_integer():
+        if isinstance(output, float) and output.is_integer():
             return Link(node, int(output))
     return BadLink(value)
