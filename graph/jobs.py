@@ -12,7 +12,10 @@ OVER: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What is asked for. The same id with an equal request is the same job."""
+    """What is asked for. The same id with an equal request is the same job.
+
+    Requests that come out of the store are unpacked when they are looked at; `dict(request.prompt)` is a plain one.
+    """
 
     id: str
     prompt: Mapping[str, Any]  # the workflow in API form

@@ -1,0 +1,250 @@
+"""The steps a job takes in the store's tables, and jobs read back from them; all within a transaction of the caller."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from graph import store_names, store_search
+from graph.jobs import OVER, Job, JobOutput, JobRequest, JobState
+from graph.store_private import without_credentials
+from graph.store_schema import StoreError
+from graph.store_text import Packed, pack, to_json, unpack
+
+COLUMNS = (
+    "seq, id, state, priority, place, client, created_s, started_s, ended_s, attempts, reason, problems, "
+    "prompt, extra_pnginfo, asked"
+)
+AT_ONCE = 500  # rows that one statement asks for by number
+
+Row = tuple[Any, ...]
+
+
+class JobConflict(StoreError):
+    """Another job has this id already."""
+
+
+def read(db: sqlite3.Connection, numbers: Sequence[int]) -> list[Job]:
+    """The jobs of these rows, in this order, with their outputs."""
+    jobs: list[Job] = []
+    for start in range(0, len(numbers), AT_ONCE):
+        some = numbers[start : start + AT_ONCE]
+        among = f"WHERE seq IN ({', '.join('?' * len(some))})"
+        outputs: dict[int, list[JobOutput]] = {}
+        for seq, node_id, display_id, ui, files in db.execute(
+            f"SELECT seq, node_id, display_id, ui, files FROM outputs {among} ORDER BY rowid", some
+        ):
+            output = JobOutput(node_id, display_id, json.loads(ui), tuple(json.loads(files)))
+            outputs.setdefault(seq, []).append(output)
+        rows = {
+            row[0]: row for row in db.execute(f"SELECT {COLUMNS} FROM jobs JOIN requests USING (seq) {among}", some)
+        }
+        jobs += [_job(rows[seq], tuple(outputs.get(seq, ()))) for seq in some]
+    return jobs
+
+
+def one(db: sqlite3.Connection, seq: int) -> Job:
+    """The job of that row."""
+    return read(db, [seq])[0]
+
+
+def exists(db: sqlite3.Connection, job_id: str) -> bool:
+    """Whether there is a job of that id."""
+    return db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone() is not None
+
+
+def seq_of(db: sqlite3.Connection, job_id: str, states: Sequence[JobState], what: str) -> int:
+    """The row of a job that is in one of these states, where alone `what` is possible; else a StoreError says so."""
+    row = db.execute("SELECT seq, state FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise StoreError(f"There is no job {job_id!r}; it cannot be {what}.")
+    if row[1] not in states:
+        raise StoreError(f"Job {job_id!r} is {row[1]}; only one that is {' or '.join(states)} can be {what}.")
+    return int(row[0])
+
+
+def add(db: sqlite3.Connection, request: JobRequest, now_s: float) -> Job:
+    """A new pending job; or the one that is there already, if its request was equal."""
+    request = without_credentials(request)
+    asked = to_json(
+        {"targets": request.targets, "client": request.client, "priority": request.priority, "front": request.front}
+    )
+    if row := db.execute(
+        "SELECT seq, prompt, extra_pnginfo, asked FROM jobs JOIN requests USING (seq) WHERE id = ?", (request.id,)
+    ).fetchone():
+        if [*(_canonical(unpack(each)) for each in row[1:3]), row[3]] != [
+            _canonical(request.prompt),
+            _canonical(request.extra_pnginfo),
+            asked,
+        ]:
+            raise JobConflict(f"There is another job with the id {request.id!r}; give this one an id of its own.")
+        return one(db, row[0])
+    place = _front(db, request.priority) if request.front else _back(db)
+    cursor = db.execute(
+        "INSERT INTO jobs (id, state, priority, place, client, created_s) VALUES (?, 'pending', ?, ?, ?, ?)",
+        (request.id, request.priority, place, request.client, now_s),
+    )
+    seq = cursor.lastrowid
+    assert seq is not None
+    prompt = pack(request.prompt)
+    db.execute("INSERT INTO requests VALUES (?, ?, ?, ?)", (seq, prompt, pack(request.extra_pnginfo), asked))
+    store_search.index(db, seq, request.id, request.prompt)
+    return one(db, seq)
+
+
+def start(db: sqlite3.Connection, job_id: str, now_s: float) -> Job:
+    """pending → running, one attempt more."""
+    seq = seq_of(db, job_id, ("pending",), "started")
+    db.execute(
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_s = ?, reason = '' WHERE seq = ?",
+        (now_s, seq),
+    )
+    return one(db, seq)
+
+
+def finish_task(db: sqlite3.Connection, job_id: str, output: JobOutput) -> None:
+    """Record what a node showed, if that was not done before, and that its names are no longer merely reserved."""
+    seq = seq_of(db, job_id, ("running",), "given outputs")
+    db.execute(
+        "INSERT OR IGNORE INTO outputs (seq, node_id, display_id, ui, files) VALUES (?, ?, ?, ?, ?)",
+        (seq, output.node_id, output.display_id, to_json(output.ui), to_json(output.files)),
+    )
+    db.execute("DELETE FROM names WHERE seq = ? AND node_id = ?", (seq, output.node_id))
+
+
+def finish(
+    db: sqlite3.Connection,
+    job_id: str,
+    state: Literal["succeeded", "failed", "cancelled"],
+    reason: str,
+    problems: Sequence[Mapping[str, Any]],
+    now_s: float,
+) -> Job:
+    """To its end; a pending job can only be cancelled, or fail."""
+    if state not in OVER:
+        raise StoreError(f"A job cannot end as {state!r}; it can end as {', '.join(OVER)}.")
+    seq = seq_of(db, job_id, ("running",) if state == "succeeded" else ("pending", "running"), f"ended as {state}")
+    if one(db, seq).state == "pending":
+        store_names.abandon_all(db, seq)
+    db.execute(
+        "UPDATE jobs SET state = ?, reason = ?, problems = ?, ended_s = ?, "
+        "ended = (SELECT coalesce(max(ended), 0) + 1 FROM jobs WHERE ended IS NOT NULL) WHERE seq = ?",
+        (state, store_search.clean(reason), to_json(problems), now_s, seq),
+    )
+    if state == "succeeded":  # else a retry goes on with the same names
+        db.execute("DELETE FROM names WHERE seq = ?", (seq,))
+    return one(db, seq)
+
+
+def requeue(db: sqlite3.Connection, job_id: str, reason: str) -> Job:
+    """running → pending, at its old place, with all that it recorded."""
+    seq = seq_of(db, job_id, ("running",), "put back")
+    db.execute("UPDATE jobs SET state = 'pending', reason = ? WHERE seq = ?", (store_search.clean(reason), seq))
+    return one(db, seq)
+
+
+def retry(db: sqlite3.Connection, job_id: str) -> Job:
+    """Pending again, behind those that wait, as if it had never begun; but what it recorded stays recorded."""
+    seq = seq_of(db, job_id, OVER, "tried again")
+    db.execute(
+        "UPDATE jobs SET state = 'pending', place = ?, started_s = NULL, ended_s = NULL, ended = NULL, attempts = 0, "
+        "deaths = 0, reason = '', problems = '[]' WHERE seq = ?",
+        (_back(db), seq),
+    )
+    return one(db, seq)
+
+
+def recover(db: sqlite3.Connection, deaths: int, now_s: float) -> tuple[list[Job], list[Job]]:
+    """What a process left running when it died: put back, or failed when that happened to it so often."""
+    requeued, failed = [], []
+    for seq, job_id, before in db.execute(
+        "SELECT seq, id, deaths FROM jobs WHERE state = 'running' ORDER BY seq"
+    ).fetchall():
+        db.execute("UPDATE jobs SET deaths = deaths + 1 WHERE seq = ?", (seq,))
+        if before + 1 < deaths:
+            requeued.append(requeue(db, job_id, "The server stopped while this job ran; it begins again."))
+        else:
+            reason = (
+                f"The server died {before + 1} times while this job ran, perhaps because of it; "
+                "it does not begin again by itself. Retry it once you know why."
+            )
+            failed.append(finish(db, job_id, "failed", reason, (), now_s))
+            store_names.abandon_all(db, seq)
+    return requeued, failed
+
+
+def change(db: sqlite3.Connection, job_id: str, priority: int | None, front: bool, before: str | None) -> Job:
+    """Another place among the pending."""
+    seq = seq_of(db, job_id, ("pending",), "moved")
+    if before is not None:
+        place, priority = _place_before(db, seq, seq_of(db, before, ("pending",), "moved in front of"))
+    else:
+        place, old = db.execute("SELECT place, priority FROM jobs WHERE seq = ?", (seq,)).fetchone()
+        priority = old if priority is None else priority
+        place = _front(db, priority) if front else place
+    db.execute("UPDATE jobs SET priority = ?, place = ? WHERE seq = ?", (priority, place, seq))
+    return one(db, seq)
+
+
+def drop(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Forget jobs and all that hangs on them."""
+    for seq in numbers:
+        db.execute("DELETE FROM words WHERE rowid = ?", (seq,))
+        db.execute("DELETE FROM jobs WHERE seq = ?", (seq,))
+
+
+def _back(db: sqlite3.Connection) -> int:
+    """Behind every place there is or was, so that a number is not given twice."""
+    [place] = db.execute(
+        "SELECT max(coalesce((SELECT max(place) FROM jobs), 0), "
+        "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0)) + 1"
+    ).fetchone()
+    return int(place)
+
+
+def _front(db: sqlite3.Connection, priority: int) -> int:
+    """Before all that wait with this priority."""
+    row = db.execute("SELECT min(place) FROM jobs WHERE state = 'pending' AND priority = ?", (priority,)).fetchone()
+    return _back(db) if row[0] is None else int(row[0]) - 1
+
+
+def _place_before(db: sqlite3.Connection, seq: int, other: int) -> tuple[int, int]:
+    """A place directly before another job's, and its priority; those ahead move up if none is free between."""
+    place, priority = db.execute("SELECT place, priority FROM jobs WHERE seq = ?", (other,)).fetchone()
+    ahead = "FROM jobs WHERE state = 'pending' AND priority = ? AND (place, seq) < (?, ?) AND seq != ?"
+    [last] = db.execute(f"SELECT max(place) {ahead}", (priority, place, other, seq)).fetchone()
+    if last is not None and last >= place - 1:
+        rows = db.execute(f"SELECT seq {ahead}", (priority, place, other, seq)).fetchall()
+        db.executemany("UPDATE jobs SET place = place - 2 WHERE seq = ?", rows)
+    return place - 1, priority
+
+
+def _canonical(value: Mapping[str, Any]) -> str:
+    """The same text for equal values, as they are once they were stored."""
+    return to_json(json.loads(to_json(value)), sort_keys=True)
+
+
+def _job(row: Row, outputs: tuple[JobOutput, ...]) -> Job:
+    (
+        _,
+        job_id,
+        state,
+        priority,
+        place,
+        client,
+        created,
+        started,
+        ended,
+        attempts,
+        reason,
+        problems,
+        prompt,
+        extra,
+        asked,
+    ) = row
+    said = json.loads(asked)
+    targets = None if said["targets"] is None else tuple(said["targets"])
+    request = JobRequest(job_id, Packed(prompt), Packed(extra), targets, client, priority, said["front"])
+    return Job(request, state, place, created, started, ended, attempts, reason, outputs, tuple(json.loads(problems)))
