@@ -29,7 +29,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A valid workflow: the nodes that `targets` need, without cycles, every input present and of the right type."""
+    """A valid workflow: the nodes that `targets` need, each after those it takes values from; every input is right."""
 
     nodes: Mapping[str, Spec]
     targets: tuple[str, ...]  # the nodes whose running is the purpose: output nodes, or those that were asked for

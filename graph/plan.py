@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from graph.document import Link
 from graph.model import Graph, Plan, Task
@@ -17,7 +18,7 @@ def plan(graph: Graph, targets: Sequence[str] | None = None) -> Plan:
     """
     wanted = graph.targets if targets is None else tuple(dict.fromkeys(targets))
     needed = graph.nodes if wanted == graph.targets else _ancestors(graph, wanted)
-    schemas: dict[type[Node], Schema] = {}
+    schemas: dict[type[Node[Any]], Schema] = {}
     indices: dict[str, int] = {}
     tasks: list[Task] = []
     for node_id, spec in graph.nodes.items():
