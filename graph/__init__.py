@@ -1,6 +1,7 @@
 """The workflow engine: documents in, outputs out.
 
-Read in this order: model, node, registry, read, validate, plan, fingerprint, survey, run, engine. In one piece:
+Read in this order: model, node, registry, read, validate, plan, fingerprint, board, execution, engine, library. The
+parts in one piece; `run` does the same in one call, and `build` writes documents in Python:
 
 >>> import asyncio, tempfile
 >>> from pathlib import Path
@@ -18,27 +19,35 @@ Read in this order: model, node, registry, read, validate, plan, fingerprint, su
 {'1': (3,)}
 """
 
+from graph.build import BuildError, build, call, expansion
 from graph.cache import Cache, Entry, ValueCodec, WeightlessValues
 from graph.cache.memory import MemoryCache
 from graph.context import Cancelled, Context
 from graph.document import Document, Link
 from graph.engine import Engine
+from graph.execution import Failure, Limits, Result
+from graph.explain import conclude, explain
+from graph.explanation import Change, Explanation
+from graph.given import Blocked, Expansion, Many
 from graph.lanes import Lanes
+from graph.library import Session, Surroundings, run
 from graph.model import Graph, Plan, Spec, Task
 from graph.node import UNFINISHED, LinkedInput, Node, Stepper, Unfinished
+from graph.notes import Notes
 from graph.paths import PathError, Paths
 from graph.plan import plan
 from graph.problems import DocumentError, Problem
 from graph.read import read
 from graph.registry import Registry
-from graph.execution import Failure, Limits, Result
 from graph.validate import validate
 from graph.widgets import Choice, Float, Int, ModelNames, Text, Toggle, Wire
-from graph.wire import Socket
+from graph.wire import Lazy, Socket
 
 __all__ = [
-    "UNFINISHED", "Cache", "Cancelled", "Choice", "Context", "Document", "DocumentError", "Engine", "Entry", "Failure",
-    "Float", "Graph", "Int", "Lanes", "Link", "LinkedInput", "MemoryCache", "ModelNames", "Node", "PathError", "Paths",
-    "Plan", "Problem", "Registry", "Result", "Socket", "Spec", "Stepper", "Task", "Text", "Toggle", "Unfinished",
-    "ValueCodec", "WeightlessValues", "Wire", "plan", "read", "validate",
+    "UNFINISHED", "Blocked", "BuildError", "Cache", "Cancelled", "Change", "Choice", "Context", "Document",
+    "DocumentError", "Engine", "Entry", "Expansion", "Explanation", "Failure", "Float", "Graph", "Int", "Lanes",
+    "Lazy", "Limits", "Link", "LinkedInput", "Many", "MemoryCache", "ModelNames", "Node", "Notes", "PathError",
+    "Paths", "Plan", "Problem", "Registry", "Result", "Session", "Socket", "Spec", "Stepper", "Surroundings", "Task",
+    "Text", "Toggle", "Unfinished", "ValueCodec", "WeightlessValues", "Wire", "build", "call", "conclude", "expansion",
+    "explain", "plan", "read", "run", "validate",
 ]  # fmt: skip

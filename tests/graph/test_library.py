@@ -1,0 +1,105 @@
+"""Library use: documents run without a server, a queue or a store."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graph import Context, DocumentError, Node, Paths, Registry
+from graph.build import build, call
+from graph.events import Event, RunFinished
+from graph.library import Session, Surroundings, run
+from tests.graph.toys import REGISTRY, SUM, Add, Divide, Log, Show, document, ran
+
+
+class Where(Node[str]):
+    """Tells in which folder the installation is."""
+
+    def run(self, ctx: Context) -> str:
+        return str(ctx.paths.base)
+
+
+@pytest.fixture
+def around(log: Log) -> Surroundings:
+    return Surroundings(resources=[log])
+
+
+def test_a_document_that_was_written_in_python_brings_its_classes(around: Surroundings) -> None:
+    result = asyncio.run(run(build(total=Add(a=Add(a=1).out, b=5)), surroundings=around, targets=["total"]))
+    assert result.outputs == {"total": (6,)}
+
+
+def test_a_document_from_a_file_takes_its_classes_from_a_registry(around: Surroundings) -> None:
+    result = asyncio.run(run(document(**SUM), REGISTRY, surroundings=around, keep=["b"]))
+    assert result.outputs["b"] == (6,)
+    assert result.ui == {"s": {"text": [6]}}
+
+
+def test_a_workflow_may_take_its_classes_from_both(around: Surroundings) -> None:
+    written = build(where=Where(), total=call(REGISTRY["Add"], a=1))
+    result = asyncio.run(run(written, REGISTRY, Paths(Path("/here")), around, targets=["where", "total"]))
+    assert result.outputs == {"where": ("/here",), "total": (1,)}
+
+
+def test_two_classes_of_one_name_are_not_confused() -> None:
+    class Show(Node[None], output=True):
+        def run(self, ctx: Context) -> None:
+            pass
+
+    with pytest.raises(ValueError, match="two node classes are called 'Show'"):
+        asyncio.run(run(build(Show()), REGISTRY))
+
+
+def test_what_cannot_run_raises_every_problem() -> None:
+    with pytest.raises(DocumentError) as caught:
+        asyncio.run(run(document(a=("Add", {"a": "x"}), s=("Show", {"value": ["b", 0]})), REGISTRY, targets=["a", "s"]))
+    assert [problem.node_id for problem in caught.value.problems] == ["a", "s"]
+
+
+def test_what_fails_while_it_runs_is_in_the_result(around: Surroundings) -> None:
+    written = build(bad=Divide(a=1, b=0), good=Show(value=3))
+    result = asyncio.run(run(written, surroundings=around, targets=["bad", "good"]))
+    assert [failure.node_id for failure in result.failures] == ["bad"]
+    assert result.ui == {"good": {"text": [3]}}
+
+
+def test_the_sink_is_told_what_happens(around: Surroundings) -> None:
+    told: list[Event] = []
+    asyncio.run(run(build(Show(value=1)), surroundings=around, sink=told.append))
+    assert isinstance(told[-1], RunFinished)
+
+
+def test_no_thread_is_left_behind(around: Surroundings) -> None:
+    before = set(threading.enumerate())
+    asyncio.run(run(build(Show(value=1)), surroundings=around))
+    with pytest.raises(DocumentError):
+        asyncio.run(run(build(Add())))
+    assert set(threading.enumerate()) <= before
+
+
+def test_nothing_is_written(around: Surroundings, tmp_path: Path) -> None:
+    asyncio.run(run(build(Show(value=1)), None, Paths(tmp_path), around))
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_session_remembers_results_and_runs_several_at_once(around: Surroundings, log: Log) -> None:
+    shared = Add(a=1)
+
+    async def both(session: Session) -> list[Any]:
+        await session.run(build(first=shared), targets=["first"])
+        assert ran(log) == ["first"]
+        documents = [build(last=Add(a=Add(a=1).out, b=number)) for number in (10, 20)]
+        return list(await asyncio.gather(*(session.run(each, targets=["last"]) for each in documents)))
+
+    with Session(surroundings=around) as session:
+        results = asyncio.run(both(session))
+    assert [result.outputs["last"] for result in results] == [(11,), (21,)]
+    assert ran(log) == ["last", "last"]
+
+
+def test_a_registry_is_not_changed(around: Surroundings) -> None:
+    registry = Registry(Show)
+    asyncio.run(run(build(Show(value=Add().out)), registry, surroundings=around))
+    assert set(registry) == {"Show"}
