@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -94,16 +94,27 @@ class Inspector:
             if name in schema.inputs:
                 continue
             if schema.variadic:
-                item = Input(name, ANY) if schema.undeclared is None else schema.undeclared(name)
                 if isinstance(value, Link):
                     inputs[name] = value
-                    if self._check_link(node_id, kind, item or Input(name, ANY), value):
+                    if self._check_link(node_id, kind, Input(name, ANY), value):
                         sources.append(value.node)
-                elif item is not None:
-                    inputs[name] = value.value if isinstance(value, BadLink) else value
+                    continue
+                value = value.value if isinstance(value, BadLink) else value
+                if schema.undeclared is None:
+                    inputs[name] = value
+                elif (item := self._undeclared(node_id, schema.undeclared, name)) is not None:
+                    inputs[name] = self._literal(node_id, node.class_type, item, value)
             elif isinstance(value, Link) and name not in schema.hidden:
                 hint = f"remove the link; its inputs are: {some(list(schema.inputs), 20)}"
                 self.add(node_id, "bad_linked_input", f"is linked, but there is no such input; {hint}", name)
+
+    def _undeclared(self, node_id: str, ask: Callable[[str], Input | None], name: str) -> Input | None:
+        """What a variadic class takes under that name."""
+        try:
+            return ask(name)
+        except Exception as error:  # the class's own code
+            self.add(node_id, "exception_during_validation", _own_fault(error), name)
+            return None
 
     def _check_link(self, node_id: str, kind: Kind, item: Input, link: Link) -> bool:
         """Whether its source is there, so that it must be looked at as well."""

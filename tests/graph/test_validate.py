@@ -300,6 +300,22 @@ def test_a_variadic_node_gets_what_it_does_not_declare(paths: Paths) -> None:
     assert (problem.kind, problem.input) == ("bad_linked_input", "more")
 
 
+def test_a_variadic_class_may_say_which_undeclared_literals_it_takes(paths: Paths) -> None:
+    def undeclared(name: str) -> Input | None:
+        if name == "broken":
+            raise KeyError("INPUT_TYPES")
+        return Input(name, "INT", literal=True) if name.startswith("n") else None
+
+    hand = by_hand(variadic=True, undeclared=undeclared)
+    spec = graph(document(h=("Hand", {"n1": "5", "other": 6})), paths, Registry(hand), targets=["h"]).nodes["h"]
+    assert spec.inputs == {"n1": 5}
+    kinds = [
+        each.kind
+        for each in found(paths, document(h=("Hand", {"n1": "x", "broken": 1})), Registry(hand), targets=["h"])
+    ]
+    assert kinds == ["invalid_input_type", "exception_during_validation"]
+
+
 # -- classes that are not derived from a declaration
 
 
