@@ -25,7 +25,6 @@ from graph.cache.memory import MemoryCache
 from graph.context import Cancelled, Context
 from graph.document import Document, Link
 from graph.engine import Engine
-from graph.execution import Failure, Limits, Result
 from graph.explain import conclude, explain
 from graph.explanation import Change, Explanation
 from graph.given import Blocked, Expansion, Many
@@ -39,6 +38,7 @@ from graph.plan import plan
 from graph.problems import DocumentError, Problem
 from graph.read import read
 from graph.registry import Registry
+from graph.result import Failure, Limits, Result
 from graph.validate import validate
 from graph.widgets import Choice, Float, Int, ModelNames, Text, Toggle, Wire
 from graph.wire import Lazy, Socket

@@ -54,17 +54,25 @@ class Source(Protocol):
 class NodeContext:
     """The Context of one running node; `shown` collects its UI output."""
 
-    __slots__ = ("_display_id", "_host", "_lane", "_series", "call", "is_over", "node_id", "shown")
+    __slots__ = ("_display_id", "_host", "_lane", "_parent", "_series", "call", "is_over", "node_id", "shown")
 
     def __init__(self, host: Host, node_id: str, display_id: str = "", lane: str = "") -> None:
         self._host = host
         self._display_id = display_id or node_id
         self._lane = lane
+        self._parent: NodeContext | None = None
         self._series: list[Series] = []
         self.node_id = node_id
         self.call = 0
+        self.call = 0
         self.is_over = False  # nobody waits for this node any more
         self.shown: dict[str, list[Any]] = {}
+
+    def of_call(self, call: int) -> NodeContext:
+        """The context of another of the node's calls. What is shown and saved there counts here."""
+        other = NodeContext(self._host, self.node_id, self._display_id, self._lane)
+        other.call, other.shown, other._series, other._parent = call, self.shown, self._series, self
+        return other
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -98,7 +106,7 @@ class NodeContext:
 
     def check_cancelled(self) -> None:
         """Raise Cancelled when the run is cancelled."""
-        if self._host.is_cancelled or self.is_over:
+        if self._host.is_cancelled or self.is_over or (self._parent is not None and self._parent.is_over):
             raise Cancelled
 
     def show(self, key: str, entries: Sequence[Any]) -> None:

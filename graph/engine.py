@@ -8,16 +8,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from graph.accounts import House
 from graph.cache import Cache, Guard
 from graph.effects import Effects
 from graph.events import Sink
-from graph.execution import House, Limits, Result, Run
+from graph.execution import Run
 from graph.fingerprint import CodeOf, Fingerprinter
 from graph.jobs import JobOutput
 from graph.lanes import Lanes, Slice
 from graph.model import Plan
 from graph.paths import Paths
+from graph.placement import Placement
 from graph.registry import Registry
+from graph.result import Limits, Result
 from graph.saving import Ledger
 
 
@@ -59,7 +62,7 @@ class Engine:
         }
         self._house = House(
             lanes, cache, paths, registry if registry is not None else Registry(), {"": self.resources, **by_lane},
-            effects, guard, relief, limits or Limits(),
+            effects, guard, relief, limits or Limits(), Placement(lanes.devices),
         )  # fmt: skip
 
     async def run(

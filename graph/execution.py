@@ -1,212 +1,47 @@
-"""Run: the execution of one plan. What has happened so far, and the slices of work that carry it on."""
+"""Run: the execution of one plan, as slices of work for lanes, each of which gives those that it made ready."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
+from graph.accounts import Accounts
 from graph.board import Board
-from graph.cache import Cache, Entry, Guard
+from graph.cache import Entry
 from graph.call import NodeContext, arguments, blocked, calls, merge, shells, split
 from graph.context import Cancelled
-from graph.effects import Effects
 from graph.events import (
-    Event,
     NodeBlocked,
-    NodeFailed,
     NodeFinished,
     NodeProgress,
     NodesAdded,
     NodesCached,
     NodeStarted,
     NodeWarned,
-    RunFinished,
     RunStarted,
-    Sink,
 )
-from graph.expand import ExpansionError, expand, stalled
-from graph.fingerprint import Fingerprinter
+from graph.expand import ExpansionError, expand
 from graph.given import Again, Blocked, Expansion, Many
-from graph.jobs import JobOutput
-from graph.lanes import Company, Lanes, Slice, Urgency
-from graph.live import Live
+from graph.lanes import Company, Slice, Urgency
 from graph.loops import connect, next_iteration, outside
-from graph.model import Plan
 from graph.node import UNFINISHED, SharedStepper
-from graph.paths import Paths
-from graph.registry import Registry
-from graph.saving import Ledger
+from graph.result import NodeTimeout
 from graph.work import Slot, Work
 
 ORDINARY, PASS = 0, 1  # kinds of slices: what a run has ready besides goes before the next pass of those of its age
 
 
-class NodeTimeout(ValueError):
-    """A node took longer than a node may; the message is a sentence for people."""
+class Run(Accounts):
+    """One plan under way. prepare() gives the first slices, each slice those that it made ready, until none is left."""
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What keeps a workflow that makes nodes from never ending."""
-
-    depth: int = 1000  # nodes that make one another, one within the next; iterations of a loop count as one
-    nodes: int = 1_000_000  # in a run
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A node that raised an error."""
-
-    node_id: str
-    class_type: str
-    error: BaseException
-    display_id: str = ""
-
-    @property
-    def is_for_people(self) -> bool:
-        """Whether something given must change, and the error says what: a ValueError with a class of its own."""
-        return isinstance(self.error, ValueError) and type(self.error).__module__ != "builtins"
-
-    def __str__(self) -> str:
-        """One sentence: which node, which class, what happened."""
-        # Of an error that is not for people, the class says half of it.
-        what = str(self.error) if self.is_for_people else f"{type(self.error).__name__}: {self.error}"
-        return f"{self.class_type} (node {self.node_id}) failed: {what}"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a run gave."""
-
-    outputs: Mapping[str, tuple[Any, ...]]  # of the targets, and of the nodes to keep, unless they failed
-    ui: Mapping[str, Mapping[str, Sequence[Any]]]  # what nodes showed, by node id and key
-    seconds: Mapping[str, float]  # time that a lane spent on each node that ran
-    cached: tuple[str, ...]  # nodes whose results were there, or came from an equal node
-    failures: tuple[Failure, ...]
-
-
-@dataclass(frozen=True)
-class House:
-    """What all runs of an engine share."""
-
-    lanes: Lanes
-    cache: Cache
-    paths: Paths
-    registry: Registry
-    resources: Mapping[str, Mapping[type, Any]]  # by lane
-    effects: Effects | None
-    guard: Guard | None
-    relief: Callable[[BaseException], bool] | None
-    limits: Limits
-
-
-class Run:
-    """One plan under way. prepare() gives the first slices, each slice those that it made ready, until none is left.
-
-    All state is under one lock; the slices may run in any threads. `on_over` is called when the last one is done.
-    """
-
-    def __init__(
-        self,
-        house: House,
-        plan: Plan,
-        *,
-        run_id: str,
-        keep: Collection[str],
-        sink: Sink | None,
-        printer: Fingerprinter,
-        priority: int,
-        age: int,
-        ended: Mapping[str, JobOutput],
-        ledger: Callable[[str], Ledger] | None,
-        on_over: Callable[[], object],
-    ) -> None:
-        """`keep` names nodes whose outputs are wanted besides those of the targets."""
-        self.id = run_id
-        self.age = age
-        self.paths = house.paths
-        self.prompt = plan.graph.prompt
-        self.extra_pnginfo = plan.graph.extra_pnginfo
-        self.is_cancelled = False
-        self.crash: BaseException | None = None  # an error of what surrounds the nodes, such as the sink
-        self._house = house
-        self._plan = plan
-        self._keep = tuple(dict.fromkeys((*plan.targets, *keep)))
-        self._sink = sink
-        self._printer = printer
-        self._priority = priority
-        self._ended = ended
-        self._ledger = ledger
-        self._on_over = on_over
-        self._began = time.perf_counter()
-        self._lock = threading.Lock()
-        self._active = 1  # slices that wait in a lane or are being worked on; prepare() is the first
-        self._board: Board | None = None
-        self._failures: list[Failure] = []
-        self._waits: dict[Work, asyncio.Task[Any]] = {}  # of async nodes
+    # -- slices
 
     def urgency(self, index: int, kind: int = ORDINARY) -> Urgency:
         """Where a slice of that work stands among those that wait."""
         return (-self._priority, self.age, kind, index)
-
-    @property
-    def board(self) -> Board:
-        assert self._board is not None, "the run was not prepared"
-        return self._board
-
-    def result(self) -> Result:
-        """What came of it; only when the run is over."""
-        board = self._board
-        if board is None:
-            return Result({}, {}, {}, (), tuple(self._failures))
-        kept = {node_id: board.by_id[node_id].leader.outputs for node_id in self._keep}
-        outputs = {node_id: given for node_id, given in kept.items() if given is not None}
-        seconds = {work.task.id: work.seconds for work in board.works if work.started and work.done}
-        cached = tuple(work.task.id for work in sorted(board.cached, key=lambda work: work.index))
-        return Result(outputs, board.ui, seconds, cached, tuple(self._failures))
-
-    def cancel(self) -> None:
-        """Begin nothing more; what is being worked on ends at its next step, or when it next looks."""
-        with self._lock:
-            self.is_cancelled = True
-            works = self._board.works if self._board is not None else []
-            waiting = [work for work in works if work.queued and not work.started and not work.dropped]
-            for work in waiting:
-                self._withdraw(work)
-            over = bool(waiting) and self._active == 0
-            waits = list(self._waits.values())
-        for wait in waits:
-            with contextlib.suppress(RuntimeError):  # its event loop has ended
-                wait.get_loop().call_soon_threadsafe(wait.cancel)
-        if over:
-            self._end()
-
-    # -- what a node's context asks for
-
-    @property
-    def live(self) -> Live:
-        """The nodes of the run."""
-        return Live(self.board, self.prompt)
-
-    def resources(self, lane: str) -> Mapping[type, Any]:
-        """What nodes on that lane can ask for."""
-        return self._house.resources.get(lane) or self._house.resources[""]
-
-    def ledger(self, node_id: str) -> Ledger | None:
-        """Where the names of files that a node claims are on record."""
-        return self._ledger(node_id) if self._ledger is not None else None
-
-    def report(self, node_id: str, display_id: str, value: float, total: float, preview: object | None) -> None:
-        """Tell of a node's progress."""
-        self._emit(NodeProgress(self.id, node_id, display_id, value, total, preview))
-
-    # -- slices
 
     def prepare(self) -> Iterable[Slice]:
         """The first slice: find out what must run, and give the slices that can begin."""
@@ -365,11 +200,12 @@ class Run:
             return Blocked()
         node = work.task.spec.node.build(given)
         assert work.context is not None
+        context = work.context.of_call(number) if number else work.context
         stepper = node.stepper()
         if stepper is None:
-            return node.run(work.context)
+            return node.run(context)
         work.stepper = stepper
-        stepper.start(work.context)
+        stepper.start(context)
         return UNFINISHED
 
     def _took(self, work: Work, result: Any, began: float) -> Iterable[Slice]:
@@ -501,111 +337,7 @@ class Run:
                 self._drop(work)
         return self._advance(ready)
 
-    # -- what a slice leads to
-
-    def _finish(self, work: Work, outputs: tuple[Any, ...]) -> Iterable[Slice]:
-        """The node has run."""
-        assert work.context is not None
-        context, work.context = work.context, None
-        task, key = work.task, work.key
-        if isinstance(key, str):
-            try:
-                if not task.schema.effect:
-                    self.board.remember(key, Entry(outputs, context.shown, work.seconds), task)
-                elif self._house.effects is not None:
-                    self._house.effects.remember(key, context.shown, context.files)
-            except Exception as error:
-                self._crash(error)
-        if self._sink is not None:
-            self._emit(NodeFinished(self.id, task.id, work.display_id, context.shown, work.seconds, context.files))
-        return self._end_work(work, outputs, context.shown)
-
-    def _end_work(self, work: Work, outputs: tuple[Any, ...], ui: Mapping[str, Sequence[Any]]) -> Iterable[Slice]:
-        """The work has its outputs: those who waited for them can go on."""
-        ready = []
-        with self._lock:
-            if work.given_up:
-                return ()
-            self.board.finish(work, outputs, ui)
-            if not work.uses and not work.held:
-                work.outputs = None
-            if not work.dropped:
-                self.board.release(work)
-            self.board.release_holds(work)
-            for taker in work.takers:
-                taker.waiting -= 1
-                if not taker.waiting:
-                    ready.append(taker)
-            work.takers, work.calls, work.results, work.given = [], None, [], None
-        return self._advance(ready)
-
-    def _stumble(self, work: Work, error: BaseException) -> Iterable[Slice]:
-        """A slice raised an error: try again with more memory where that helps, else the work has failed."""
-        relief = self._house.relief
-        if relief is not None and not work.relieved and isinstance(error, Exception):
-            try:
-                work.relieved = relief(error)
-            except Exception as another:
-                error = another
-            if work.relieved:
-                return (self._slice(work),)
-        return self._fail(work, error)
-
-    def _fail(self, work: Work, error: BaseException) -> Iterable[Slice]:
-        """The work gave nothing: what needs it cannot run, what only it needed need not run."""
-        with self._lock:
-            if work.given_up:
-                return ()
-        if work.stepper is not None:
-            stepper, work.stepper = work.stepper, None
-            try:
-                stepper.close()
-            except BaseException as another:
-                error = another if isinstance(error, Cancelled) else error
-        if not isinstance(error, Cancelled) or not (self.is_cancelled or work.dropped or self._is_lost(work)):
-            self._tell_failure(work, error)
-        with self._lock:
-            self._drop(work)
-        return self._advance(())
-
-    def _is_lost(self, work: Work) -> bool:
-        return any(source.dropped for source in work.sources)
-
-    def _tell_failure(self, work: Work, error: BaseException) -> None:
-        task = work.task
-        failure = Failure(task.id, task.schema.name, error, work.display_id)
-        self._emit(NodeFailed(self.id, task.id, work.display_id, task.schema.name, error, str(failure)))
-        with self._lock:
-            self._failures.append(failure)
-
-    def _overdue(self, work: Work) -> Iterable[Slice]:
-        """The slice takes longer than it may. It cannot be ended, but what it gives is of no use any more."""
-        limit_s = self._house.lanes.limit_s
-        with self._lock:
-            if work.done or work.dropped or limit_s is None:
-                return ()
-            work.given_up = True
-            if work.context is not None:
-                work.context.is_over = True
-            wait = self._waits.get(work)
-        if wait is not None:
-            wait.get_loop().call_soon_threadsafe(wait.cancel)
-        self._tell_failure(work, _timeout(limit_s))
-        with self._lock:
-            self._drop(work)
-        return self._advance(())
-
-    def _advance(self, ready: Iterable[Work]) -> Iterable[Slice]:
-        """Ends a slice: gives those of the works that are ready now, and ends the run if nothing is left to do."""
-        with self._lock:
-            begin = [work for work in ready if not self.is_cancelled and not work.dropped]
-            for work in begin:
-                work.queued = True
-            self._active += len(begin) - 1
-            over = self._active == 0
-        if over and not self._fail_stalled():
-            self._end()
-        return [self._slice(work) for work in begin]
+    # -- making slices
 
     def _slice(self, work: Work) -> Slice:
         """The work's next turn on a lane."""
@@ -631,78 +363,42 @@ class Run:
         )
 
     def _device(self, work: Work) -> str:
-        """Where its values are, unless that device has others waiting and another stands idle."""
-        lanes = self._house.lanes
-        if len(lanes.devices) == 1:
-            return lanes.devices[0]
-        near = [source.lane for source in work.sources if source.lane in lanes.devices]
-        if near and (lanes.is_free(near[-1]) or not any(map(lanes.is_free, lanes.devices))):
-            return near[-1]
-        return lanes.idlest_device()
+        """The device for a work: where its sources computed, if they did so on one."""
+        near = [source.lane for source in work.sources if source.lane.startswith("device")]
+        return self._house.placement.choose(near[-1] if near else None)
 
-    # -- under the lock
+    def _stumble(self, work: Work, error: BaseException) -> Iterable[Slice]:
+        """A slice raised an error: try again with more memory where that helps, else the work has failed."""
+        relief = self._house.relief
+        if relief is not None and not work.relieved and isinstance(error, Exception):
+            try:
+                work.relieved = relief(error)
+            except Exception as another:
+                error = another
+            if work.relieved:
+                return (self._slice(work),)
+        return self._fail(work, error)
 
-    def _drop(self, work: Work) -> None:
-        """It will give nothing. So those that take from it cannot run, and others may not be needed any more."""
-        stack = [work]
-        while stack:
-            each = stack.pop()
-            if each.dropped or each.done:
-                continue
-            if each.queued and not each.started:
-                self._withdraw(each)
-            each.dropped = True
-            stack += each.takers
-            stack += self.board.release(each)
-            self.board.release_holds(each)
-
-    def _withdraw(self, work: Work) -> None:
-        """The slice that waits in a lane counts no more; when its turn comes it finds that out."""
-        work.dropped = True
-        self._active -= 1
+    def _overdue(self, work: Work) -> Iterable[Slice]:
+        """The slice takes longer than it may. It cannot be ended, but what it gives is of no use any more."""
+        limit_s = self._house.lanes.limit_s
+        with self._lock:
+            if work.done or work.dropped or limit_s is None:
+                return ()
+            work.given_up = True
+            if work.context is not None:
+                work.context.is_over = True
+            wait = self._waits.get(work)
+        if wait is not None:
+            wait.get_loop().call_soon_threadsafe(wait.cancel)
+        self._tell_failure(work, _timeout(limit_s))
+        with self._lock:
+            self._drop(work)
+        return self._advance(())
 
     def _check_count(self) -> None:
         if len(self.board.works) > self._house.limits.nodes:
             raise ExpansionError(f"nodes have made more than {self._house.limits.nodes} others; end the loop earlier.")
-
-    def _fail_stalled(self) -> bool:
-        """Whether some work waits for itself, which has now failed, so that others may go on."""
-        if self._board is None or self.is_cancelled:
-            return False
-        with self._lock:
-            found = stalled(self._board.works)
-            if found is None:
-                return False
-            self._active += 1
-        work, error = found
-        self._tell_failure(work, error)
-        with self._lock:
-            self._drop(work)
-        self._advance(())
-        return True
-
-    # -- the world
-
-    def _emit(self, event: Event) -> None:
-        if self._sink is not None:
-            try:
-                self._sink(event)
-            except BaseException as error:
-                self._crash(error)
-
-    def _crash(self, error: BaseException) -> None:
-        """What surrounds the nodes failed: end the run, and let its caller have the error."""
-        if self.crash is None:
-            self.crash = error
-            self.cancel()
-
-    def _end(self) -> None:
-        status: Literal["succeeded", "failed", "cancelled"] = "failed" if self._failures else "succeeded"
-        if self.is_cancelled:
-            status = "cancelled"
-        self._emit(RunFinished(self.id, status, time.perf_counter() - self._began))
-        with contextlib.suppress(RuntimeError):  # the event loop was stopped by force
-            self._on_over()
 
     # -- steps that runs take together
 

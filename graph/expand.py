@@ -71,6 +71,9 @@ class _Expanding:
         self.places: dict[str, int] = {}  # of the nodes among all works, by the id in the document
 
     def run(self) -> Expanded:
+        declared, given = len(self.parent.task.schema.outputs), len(self.expansion.result)
+        if given != declared:
+            raise ExpansionError(f"it declares {declared} outputs, but the nodes that it made give {given}.")
         first = len(self.board.works)
         order = self._order()
         self.places = {node_id: first + number for number, node_id in enumerate(order)}

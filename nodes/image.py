@@ -72,9 +72,7 @@ class SaveImage(Node[None], category="image", display="Save Image", output=True,
 
     def run(self, ctx: Context) -> None:
         height, width = self.images.shape[1:3]
-        save_pictures(
-            ctx, self.images, ctx.paths.series(self.filename_prefix, width=width, height=height), compress_level=4
-        )
+        save_pictures(ctx, self.images, ctx.series(self.filename_prefix, width=width, height=height), compress_level=4)
 
 
 class PreviewImage(
@@ -88,7 +86,7 @@ class PreviewImage(
 
     def run(self, ctx: Context) -> None:
         prefix = "ComfyUI_temp_" + "".join(secrets.choice(string.ascii_lowercase) for _ in range(5))
-        save_pictures(ctx, self.images, ctx.paths.series(prefix, "temp"), compress_level=1)
+        save_pictures(ctx, self.images, ctx.series(prefix, "temp"), compress_level=1)
 
 
 def save_pictures(ctx: Context, images: Image, series: Series, *, compress_level: int) -> None:

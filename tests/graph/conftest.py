@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from graph import Engine, Lanes, Paths
+from graph import Engine, Lanes, MemoryCache, Paths, WeightlessValues
+from graph.result import Limits
+from tests.graph.semantic_toys import EVERY
 from tests.graph.toys import Gate, Log, engine
 
 
@@ -26,3 +28,9 @@ def log() -> Log:
 @pytest.fixture
 def runner(lanes: Lanes, tmp_path: Path, log: Log) -> Engine:
     return engine(lanes, tmp_path, log, Gate())
+
+
+@pytest.fixture
+def house(lanes: Lanes, tmp_path: Path, log: Log) -> Engine:
+    cache = MemoryCache(10**9, WeightlessValues())
+    return Engine(lanes, cache, Paths(tmp_path), registry=EVERY, resources=[log, Gate()], limits=Limits(depth=20))

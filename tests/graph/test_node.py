@@ -106,7 +106,7 @@ def test_class_keywords_and_options_reach_object_info(paths: Paths) -> None:
 
 def test_outputs_come_from_the_result_type() -> None:
     assert Divide.schema().outputs == (Output("quotient", "INT", kind=int), Output("rest", "INT", kind=int))
-    assert Add.schema().outputs == (Output("INT", "INT"),)
+    assert Add.schema().outputs == (Output("INT", "INT", kind=int),)
     assert Show.schema().outputs == ()
 
 
