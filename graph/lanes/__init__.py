@@ -41,6 +41,7 @@ class Lanes:
         sizes = {"device": 1, "cpu": processors, "io": max(8, processors)} if sizes is None else sizes
         self.devices = tuple(f"device {number}" for number in range(sizes.get("device", 0)))
         self.limit_s = limit_s
+        self.limit_s = limit_s
         self.closed = False
         self.ages = itertools.count()  # of the runs on these lanes, for their urgency
         self._lanes: dict[str, Pool | Loop] = {}
