@@ -39,7 +39,7 @@ def pack(tensors: Sequence[Tensor]) -> tuple[list[Any], Iterable[bytes]]:
         for place, member in zip(group, members, strict=True):
             offset = None if start is None else member.storage_offset() - start
             facts[place] = [len(pieces) - 1, list(member.shape), list(member.stride()), offset]
-    return facts, (save({"numbers": piece.reshape(-1)}) for piece in pieces)
+    return facts, (save({"numbers": piece.reshape(-1).contiguous()}) for piece in pieces)
 
 
 def unpack(facts: Sequence[Any], contents: Sequence[bytes]) -> list[Tensor]:
@@ -82,11 +82,11 @@ def _span(members: Sequence[Tensor]) -> tuple[int, int]:
 
 
 def _pays(members: Sequence[Tensor]) -> bool:
-    """Whether all between their first and last number is no more than their own numbers."""
+    """Whether all between their first and last number is no more than their own numbers, repeated ones once."""
     if not members[0].numel():
         return False
     start, end = _span(members)
-    own = {_layout(tensor): tensor.numel() for tensor in members}
+    own = {_layout(tensor): tensor[_once(tensor.stride())].numel() for tensor in members}
     return end - start <= sum(own.values())
 
 

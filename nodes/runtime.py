@@ -113,7 +113,8 @@ def _version(part: torch.Tensor | np.ndarray[Any, Any]) -> tuple[int, int]:
     if part.layout != torch.strided:
         return id(part), 0
     if part.is_inference():
-        return part.data_ptr(), zlib.crc32(part.cpu().flatten().view(torch.uint8).numpy().data)
+        numbers = part.cpu().clone(memory_format=torch.contiguous_format).flatten()
+        return part.data_ptr(), zlib.crc32(numbers.view(torch.uint8).numpy().data)
     return part.data_ptr(), part._version
 
 
