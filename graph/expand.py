@@ -111,9 +111,12 @@ class _Expanding:
             near = self.registry.nearest(node.class_type)
             hint = f"; did you mean {' or '.join(near)}?" if near else "."
             raise ExpansionError(f"it made a node of class {show(node.class_type)}, which there is not{hint}")
+        schema = cls.schema()
         inputs: dict[str, Any] = {}
         wires: list[tuple[str, int, int]] = []
         for name, value in node.inputs.items():
+            if not isinstance(value, Link) and not _takes(schema, name):
+                continue
             value = self.wires.get(id(value), value)
             if isinstance(value, BadLink):
                 raise ExpansionError(
@@ -123,7 +126,6 @@ class _Expanding:
                 place, value = self._resolve(value, f"its node {node_id} ({node.class_type}), input {name!r},")
                 wires.append((name, place, value.output))
             inputs[name] = value
-        schema = cls.schema()
         return Task(self.prefix + node_id, Spec(cls, inputs, node.is_changed), schema, tuple(wires))
 
     def _resolve(self, link: Link, who: str) -> tuple[int, Link]:
@@ -163,6 +165,13 @@ class _Expanding:
                 f"its result is output {link.output} of node {link.node}, which has none of that number."
             )
         return Slot(work, link.output)
+
+
+def _takes(schema: Schema, name: str) -> bool:
+    """Whether a literal of that name is passed on."""
+    if name in schema.inputs or not schema.variadic:
+        return name in schema.inputs
+    return schema.undeclared is None or schema.undeclared(name) is not None
 
 
 def _output_type(schema: Schema, output: int) -> str | None:

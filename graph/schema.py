@@ -73,7 +73,6 @@ class Schema:
     lane: Lane = "cpu"
     pure: bool = True  # equal inputs give equal outputs; False: never taken from a cache, nor is what depends on it
     variadic: bool = False  # undeclared inputs are passed on
-    undeclared: Callable[[str], Input | None] | None = None  # of a variadic class that drops literals which this drops
     undeclared: Callable[[str], Input | None] | None = None  # the undeclared literals a variadic class takes; None: all
     lazy_undeclared: bool = False  # and run only if the node's needs() asks for them
     takes_lists: bool = False  # every input, declared or not, is whole
