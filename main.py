@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # importing torch takes seconds, and --help shall not wait for it
+    from compat.packs import PackReport
     from graph.document import Document
+    from graph.library import Session
     from graph.model import Graph, Plan
     from graph.paths import Paths
-    from graph.registry import Registry
+    from graph.result import Result
 
 HOUSE = Path(__file__).resolve().parent
-CACHE_BYTES = 2**30
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130  # exit statuses; 130 is what shells give for Ctrl-C
 
 
@@ -37,9 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except Refusal as refusal:
-        for sentence in refusal.sentences:
-            print(sentence, file=sys.stderr)
-        return REFUSED
+        return tell(refusal)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return STOPPED
@@ -56,19 +57,39 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where models, input, output and temp lie (default: here)",
     )
+    cache = argparse.ArgumentParser(add_help=False)
+    cache.add_argument(
+        "--cache-dir", type=Path, metavar="DIR", help="keep results there, so that the next time only what changed runs"
+    )
+    cache.add_argument(
+        "--cache-size", type=size_bytes, default=size_bytes("10G"), metavar="SIZE",
+        help="how much to keep there at most, such as 500M or 20G (default: 10G)",
+    )  # fmt: skip
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", parents=[base], help="run a workflow and say where its pictures are")
-    run.add_argument("file", type=Path, metavar="FILE", help="a workflow in API form, or a PNG that carries one")
+    run = commands.add_parser("run", parents=[base, cache], help="run workflows and say where their pictures are")
+    run.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE",
+        help="a workflow in API form, or a PNG that carries one; several run together and share what they can",
+    )  # fmt: skip
     run.add_argument("--output", type=Path, metavar="DIR", help="put pictures there instead of in the output folder")
+    run.add_argument(
+        "--node-limit", type=seconds, metavar="SECONDS",
+        help="give up a node that takes longer, or a single step of one that works in steps",
+    )  # fmt: skip
+    run.add_argument(
+        "--batch-loose", action="store_true",
+        help="let more samplers share passes, although their last bits may then differ from running alone",
+    )  # fmt: skip
     run.set_defaults(command=run_command)
 
     check = commands.add_parser("check", parents=[base], help='say everything that is wrong with workflows, or "ok"')
     check.add_argument("files", type=Path, nargs="+", metavar="FILE")
     check.set_defaults(command=check_command)
 
-    plan = commands.add_parser("plan", parents=[base], help="show what would run, in order")
+    plan = commands.add_parser("plan", parents=[base, cache], help="show what would run, in order")
     plan.add_argument("file", type=Path, metavar="FILE")
+    plan.add_argument("--explain", action="store_true", help="say for every node why it would run, or why not")
     plan.set_defaults(command=plan_command)
 
     for command in (run, plan):
@@ -85,6 +106,25 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def size_bytes(text: str) -> int:
+    """A number of bytes: 500M, 20G. Raises ArgumentTypeError for what is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write a number with K, M, G or T, such as 20G")
+    return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
+
+
+def seconds(text: str) -> float:
+    """A length of time above zero. Raises ArgumentTypeError for what is none."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write a number of seconds above 0")
+    return found
+
+
 # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -92,38 +132,45 @@ def run_command(options: argparse.Namespace) -> int:
     """Draw: progress goes to stderr, the names of pictures and the times to stdout."""
     import asyncio
 
-    from graph.cache.memory import MemoryCache
-    from graph.engine import Engine
-    from graph.lanes import Lanes
+    from terminal import Progress
 
     if options.output and options.output.is_file():
         raise Refusal(f"{options.output} is a file; give a folder to --output.")
-    registry, paths = house(options)
-    plan = planned(options, registry, paths)
+    house = House(options)
+    status = DONE
+    plans: list[tuple[str, Plan]] = []  # each with what its lines begin with
+    for file in options.files:
+        name = f"{file}: " if len(options.files) > 1 else ""
+        try:
+            plans.append((name, house.plan(file)))
+        except Refusal as refusal:
+            status = tell(refusal, name)
+    if not plans:
+        return status
+    progress = Progress()
 
-    import torch
+    async def run_all(session: Session) -> list[Result]:
+        runs = (session.run(plan, sink=progress.of(number, plan)) for number, (_, plan) in enumerate(plans))
+        return await asyncio.gather(*runs)
 
-    from diffusion.devices import best_device
-    from diffusion.memory import Memory
-    from nodes import runtime
-    from terminal import Progress
+    with house.session() as session:
+        results = asyncio.run(run_all(session))
+    for number, ((name, _), result) in enumerate(zip(plans, results, strict=True)):
+        found = report(name, result, house.paths, progress.times(number, result.seconds))
+        status = FAILED if FAILED in (status, found) else max(status, found)
+    return status
 
-    memory = Memory(best_device(), torch.float32)
-    progress = Progress(plan)
-    with Lanes(around=runtime.lane_settings()) as lanes:
-        engine = Engine(
-            lanes, MemoryCache(CACHE_BYTES, runtime.TensorValues()), paths, resources=[memory],
-            code=runtime.code(), environment=runtime.environment(memory.device, memory.dtype),
-        )  # fmt: skip
-        result = asyncio.run(engine.run(plan, sink=progress))
+
+def report(name: str, result: Result, paths: Paths, times: str) -> int:
+    """Say what came of a run; `name` begins each line. Its exit status."""
     for shown in result.ui.values():
         for entry in shown.get("images", ()):
-            print(pretty(paths.folders[entry["type"]] / entry["subfolder"] / entry["filename"]))
+            print(f"{name}{pretty(paths.folders[entry['type']] / entry['subfolder'] / entry['filename'])}")
     if not result.failures:
-        print(progress.times(result.seconds))
+        print(f"{name}{times}")
         return DONE
     for failure in result.failures:
-        print(failure, file=sys.stderr)
+        print(f"{name}{failure}", file=sys.stderr)
         if not failure.is_for_people:
             traceback.print_exception(failure.error)
     return REFUSED if all(failure.is_for_people for failure in result.failures) else FAILED
@@ -131,54 +178,112 @@ def run_command(options: argparse.Namespace) -> int:
 
 def check_command(options: argparse.Namespace) -> int:
     """Validate workflows; several are told apart by their names."""
-    registry, paths = house(options)
+    house = House(options)
     status = DONE
     for file in options.files:
-        name = f"{file}: " if len(options.files) > 1 else ""  # sentences about the file itself begin with it anyway
+        name = f"{file}: " if len(options.files) > 1 else ""
         try:
-            validated(read(file), registry, paths)
+            house.validate(read(file))
             print(f"{name}ok")
         except Refusal as refusal:
-            for sentence in refusal.sentences:
-                print(f"{name}{sentence.removeprefix(name)}", file=sys.stderr)
-            status = REFUSED
+            status = tell(refusal, name)
     return status
 
 
 def plan_command(options: argparse.Namespace) -> int:
-    """Print a workflow's nodes in the order in which they would run, each with where its inputs come from."""
-    from terminal import describe_plan
+    """Print a workflow's nodes in the order in which they would run, with where each takes its inputs from, or why."""
+    from graph.explain import explain
+    from terminal import describe_explanations, describe_plan
 
-    print(*describe_plan(planned(options, *house(options))), sep="\n")
+    house = House(options)
+    plan = house.plan(options.file)
+    if not options.explain:
+        print(*describe_plan(plan), sep="\n")
+        return DONE
+    with house.session() as session:
+        print(*describe_explanations(explain(plan, session.engine, session.notes)), sep="\n")
     return DONE
 
 
 def nodes_command(options: argparse.Namespace) -> int:
-    """List the node classes, or describe one."""
-    from terminal import describe_node, describe_registry
+    """List the node classes and the packs that some come from, or describe one."""
+    from terminal import describe_node, describe_packs, describe_registry
 
-    registry, paths = house(options)
+    house = House(options)
+    registry = house.registry
     if options.name is None:
-        print(*describe_registry(registry), sep="\n")
+        print(*describe_registry(registry), *describe_packs(house.packs), sep="\n")
         return DONE
     if options.name not in registry:
         near = registry.nearest(options.name)
         hint = f"did you mean {' or '.join(near)}?" if near else "“main.py nodes” shows what there is."
         raise Refusal(f"There is no node class {options.name!r}; {hint}")
-    print(*describe_node(registry[options.name].schema(), paths), sep="\n")
+    print(*describe_node(registry[options.name].schema(), house.paths), sep="\n")
     return DONE
 
 
 # ── the way of a workflow ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def house(options: argparse.Namespace) -> tuple[Registry, Paths]:
-    """The node classes and the folders."""
-    import nodes
-    from graph.paths import Paths
-    from graph.registry import Registry
+class House:
+    """The rooms put together as the options say: node classes and packs, folders, and what runs workflows."""
 
-    return Registry.scan(nodes), Paths(options.base, output_folder=getattr(options, "output", None))
+    def __init__(self, options: argparse.Namespace) -> None:
+        import nodes
+        from compat import packs
+        from graph.digests import Digests, Stamps
+        from graph.paths import Paths
+        from graph.registry import Registry
+
+        self.options = options
+        self.cache_dir: Path | None = getattr(options, "cache_dir", None)
+        if self.cache_dir and self.cache_dir.is_file():
+            raise Refusal(f"{self.cache_dir} is a file; give a folder to --cache-dir.")
+        digests = Digests(self.cache_dir / "digests.json") if self.cache_dir else Stamps()
+        self.paths = Paths(options.base, output_folder=getattr(options, "output", None), digests=digests)
+        self.registry = Registry.scan(nodes)
+        with redirect_stdout(sys.stderr):  # what packs say when they are imported is no result
+            self.packs: list[PackReport] = packs.load([options.base / "custom_nodes"], self.registry)
+        for pack in self.packs:
+            if pack.problem:
+                print(f"The pack {pack.name} could not be loaded: {pack.problem}", file=sys.stderr)
+
+    def validate(self, document: Document) -> Graph:
+        """The graph, or a Refusal with every problem."""
+        from graph.validate import validate
+
+        graph = validate(document, self.registry, self.paths)
+        if isinstance(graph, list):
+            raise Refusal(*graph)
+        return graph
+
+    def plan(self, file: Path) -> Plan:
+        """The plan of the workflow in a file, with the changes that were asked for."""
+        from graph.override import OverrideError, override
+        from graph.plan import plan
+        from graph.read.api import read_api
+
+        document = read(file)
+        if self.options.changes:
+            try:
+                # Without the editor's form, which does not know of the changes.
+                document = read_api(override(document.prompt, self.options.changes, self.registry, self.paths))
+            except OverrideError as error:
+                raise Refusal(error) from error
+        return plan(self.validate(document))
+
+    def session(self) -> Session:
+        """What runs plans: lanes, memory and caches of this machine."""
+        from compat import packs
+        from graph.library import Session
+        from nodes import runtime
+        from nodes.surroundings import surroundings
+
+        return Session(
+            self.registry, self.paths, surroundings(code=packs.code_of(self.packs, runtime.code())),
+            cache_dir=self.cache_dir, disk_bytes=self.options.cache_size,
+            limit_s=getattr(self.options, "node_limit", None),
+        )  # fmt: skip
 
 
 def read(file: Path) -> Document:
@@ -194,30 +299,11 @@ def read(file: Path) -> Document:
         raise Refusal(*(f"{file}: {problem}" for problem in error.problems)) from error
 
 
-def validated(document: Document, registry: Registry, paths: Paths) -> Graph:
-    """The graph, or a Refusal with every problem."""
-    from graph.validate import validate
-
-    graph = validate(document, registry, paths)
-    if isinstance(graph, list):
-        raise Refusal(*graph)
-    return graph
-
-
-def planned(options: argparse.Namespace, registry: Registry, paths: Paths) -> Plan:
-    """The plan of the file that was given, with the changes that were asked for."""
-    from graph.override import OverrideError, override
-    from graph.plan import plan
-    from graph.read.api import read_api
-
-    document = read(options.file)
-    if options.changes:
-        try:
-            # Without the editor's form, which does not know of the changes.
-            document = read_api(override(document.prompt, options.changes, registry, paths))
-        except OverrideError as error:
-            raise Refusal(error) from error
-    return plan(validated(document, registry, paths))
+def tell(refusal: Refusal, name: str = "") -> int:
+    """Say what must change, each sentence with the name of its file; the exit status for that."""
+    for sentence in refusal.sentences:
+        print(f"{name}{sentence.removeprefix(name)}", file=sys.stderr)  # those about the file itself begin with it
+    return REFUSED
 
 
 def pretty(path: Path) -> Path:

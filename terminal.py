@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from threading import Lock
+from typing import Protocol
 
-from graph.events import Event, NodeFinished, NodeProgress, NodeStarted, RunFinished
+from graph.events import Event, NodeFailed, NodeFinished, NodeProgress, NodeStarted, RunFinished, Sink
+from graph.explanation import Explanation
 from graph.model import Plan
 from graph.paths import Paths
+from graph.problems import some
 from graph.registry import Registry
 from graph.schema import Schema
 
+Place = tuple[int, str]  # number of the run, id of the node
 BAR_WIDTH = 30  # characters
 STAGES = {  # category or class of its nodes: what it is called
     "conditioning": "text encoding",
@@ -21,63 +26,108 @@ STAGES = {  # category or class of its nodes: what it is called
 }
 
 
+class Pack(Protocol):
+    """What is known of a folder or file of node classes from elsewhere."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def problem(self) -> str | None:
+        """Why nothing of it is there."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What of it is not there, and why."""
+
+    @property
+    def classes(self) -> Mapping[str, object]: ...
+
+
 class Progress:
-    """A sink of a run's events: a line per node that reports steps, redrawn as it goes on."""
+    """What runs report while they go on, drawn as one line that is redrawn, for all of them together."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._schemas = {task.id: task.spec.node.schema() for task in plan.tasks}
-        self._started: dict[str, float] = {}
-        self._first: dict[str, tuple[float, float]] = {}  # of each node: when its first steps were done, and how many
-        self._paces: dict[str, float] = {}  # of each node that has steps: seconds per step
-        self._open = ""  # the node whose line is not ended
+    def __init__(self) -> None:
+        self._lock = Lock()  # events come from any thread
+        self._classes: dict[Place, Schema | None] = {}
+        self._started: dict[Place, float] = {}
+        self._first: dict[Place, tuple[float, float]] = {}  # when the first steps were done, and how many
+        self._paces: dict[Place, float] = {}  # seconds per step
+        self._steps: dict[Place, tuple[float, float]] = {}  # done and in all, of the nodes that the line is about
+        self._open: set[Place] = set()  # those of them that are not at their end
+        self._width = 0  # of the line so far
 
-    def __call__(self, event: Event) -> None:
-        match event:
-            case NodeStarted():
-                self._started[event.node_id] = time.perf_counter()
-            case NodeProgress():
-                self._draw(event)
-            case NodeFinished() if event.node_id == self._open:
-                self._end_line()
-            case RunFinished():
-                self._end_line()
+    def of(self, number: int, plan: Plan) -> Sink:
+        """The sink for the events of one run."""
+        schemas = {task.schema.name: task.schema for task in plan.tasks}
 
-    def times(self, seconds: Mapping[str, float]) -> str:
-        """How long each stage took, in one line; `seconds` are those of each node that ran."""
+        def sink(event: Event) -> None:
+            with self._lock:
+                self._take(number, event, schemas)
+
+        return sink
+
+    def times(self, number: int, seconds: Mapping[str, float]) -> str:
+        """How long each stage of a run took, in one line; `seconds` are those of each node that ran."""
         said: list[str] = []
         for key, stage in STAGES.items():
-            names = {node_id for node_id, schema in self._schemas.items() if key in (schema.name, schema.category)}
-            if took := [each for node_id, each in seconds.items() if node_id in names]:
-                paces = [f"{pace:.3f} s per step" for node_id, pace in self._paces.items() if node_id in names]
-                said.append(f"{stage} {sum(took):.2f} s" + (f" ({', '.join(paces)})" if paces else ""))
+            places = [
+                place for place, schema in self._classes.items() if schema and key in (schema.name, schema.category)
+            ]
+            mine = [place for place in places if place[0] == number and place[1] in seconds]
+            if mine:
+                paces = [f"{self._paces[place]:.3f} s per step" for place in mine if place in self._paces]
+                took = sum(seconds[node_id] for _, node_id in mine)
+                said.append(f"{stage} {took:.2f} s" + (f" ({', '.join(paces)})" if paces else ""))
         return ", ".join(said).capitalize()
 
-    def _draw(self, event: NodeProgress) -> None:
-        now = time.perf_counter()
-        self._first.setdefault(event.node_id, (now, event.value))
-        pace = self._paces[event.node_id] = self._pace(event.node_id, now, event.value)
-        self._open = event.node_id
-        filled = round(BAR_WIDTH * event.value / event.total)
-        name = self._schemas[event.node_id].display
-        bar = "█" * filled + "·" * (BAR_WIDTH - filled)
-        print(
-            f"\r{name} {bar} {event.value:g}/{event.total:g}, {pace:.3f} s per step ",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
+    def _take(self, number: int, event: Event, schemas: Mapping[str, Schema]) -> None:
+        match event:
+            case NodeStarted():
+                place = number, event.node_id
+                self._started[place] = time.perf_counter()
+                self._classes[place] = schemas.get(event.class_type)
+            case NodeProgress():
+                self._draw((number, event.node_id), event)
+            case NodeFinished() | NodeFailed():
+                self._end({(number, event.node_id)})
+            case RunFinished():
+                self._end({place for place in self._open if place[0] == number})
 
-    def _pace(self, node_id: str, now: float, done: float) -> float:
+    def _draw(self, place: Place, event: NodeProgress) -> None:
+        now = time.perf_counter()
+        self._first.setdefault(place, (now, event.value))
+        self._paces[place] = self._pace(place, now, event.value)
+        self._steps[place] = event.value, event.total
+        self._open.add(place)
+        done, total = (sum(each) for each in zip(*self._steps.values(), strict=True))
+        filled = round(BAR_WIDTH * done / max(total, 1e-9))
+        bar = "█" * filled + "·" * (BAR_WIDTH - filled)
+        pace = f", {self._paces[place]:.3f} s per step" if len(self._steps) == 1 else ""
+        line = f"{self._subject()} {bar} {done:g}/{total:g}{pace} "
+        self._width = max(self._width, len(line))
+        print(f"\r{line:{self._width}}", end="", file=sys.stderr, flush=True)
+
+    def _subject(self) -> str:
+        """Whose steps the line counts: the name of the node, or how many there are."""
+        schemas = [self._classes.get(place) for place in self._steps]
+        names = {schema.display if schema else "node" for schema in schemas}
+        name = names.pop() if len(names) == 1 else "nodes"
+        return name if len(schemas) == 1 else f"{len(schemas)} × {name}"
+
+    def _pace(self, place: Place, now: float, done: float) -> float:
         """Seconds per step. The first, which also loads the network, counts only while there is no other."""
-        began, before = self._first[node_id]
+        began, before = self._first[place]
         if done > before:
             return (now - began) / (done - before)
-        return (now - self._started[node_id]) / max(done, 1)
+        return (now - self._started[place]) / max(done, 1)
 
-    def _end_line(self) -> None:
-        if self._open:
+    def _end(self, places: set[Place]) -> None:
+        """These report nothing more; the line ends with the last of those that it is about."""
+        self._open -= places
+        if self._steps and not self._open:
             print(file=sys.stderr)
-            self._open = ""
+            self._steps = {}
+            self._width = 0
 
 
 def describe_plan(plan: Plan) -> Iterator[str]:
@@ -89,6 +139,15 @@ def describe_plan(plan: Plan) -> Iterator[str]:
         yield f"{number:3}. {task.id:{width}}  {task.spec.node.schema().name}{after}"
 
 
+def describe_explanations(explanations: Sequence[Explanation]) -> Iterator[str]:
+    """A line per node: why it will run, or why not, and for whom."""
+    width = max(len(each.node_id) for each in explanations)
+    class_width = max(len(each.class_type) for each in explanations)
+    for number, each in enumerate(explanations, 1):
+        needed = f"; needed by {some(each.needed_by)}" if each.needed_by else ""
+        yield f"{number:3}. {each.node_id:{width}}  {each.class_type:{class_width}}  {each.sentence}{needed}"
+
+
 def describe_registry(registry: Registry) -> Iterator[str]:
     """Every node class by category: what it takes, what it gives, what it is for."""
     schemas = sorted((node.schema() for node in registry.values()), key=lambda schema: (schema.category, schema.name))
@@ -98,6 +157,15 @@ def describe_registry(registry: Registry) -> Iterator[str]:
             gives = ", ".join(output.type for output in schema.outputs) or "nothing"
             yield f"  {schema.name}({', '.join(schema.inputs)}) → {gives}"
             yield f"      {schema.description.partition(chr(10))[0]}"
+
+
+def describe_packs(packs: Sequence[Pack]) -> Iterator[str]:
+    """Every pack of node classes from elsewhere: what it brings, and what of it is not there."""
+    if packs:
+        yield "\nPacks"
+    for pack in packs:
+        yield f"  {pack.name}: {pack.problem or some(sorted(pack.classes), 20)}"
+        yield from (f"      {note}" for note in pack.notes)
 
 
 def describe_node(schema: Schema, paths: Paths) -> Iterator[str]:

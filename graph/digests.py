@@ -95,5 +95,16 @@ class Digests:
                 _log.warning("%s: what files hold cannot be remembered there (%s).", file, error.strerror or error)
 
 
+class Stamps(Digests):
+    """For a process that shares no results with others: path, size, time and inode stand for what a file holds."""
+
+    def of(self, path: Path) -> str:
+        """What stands for a file's content, without reading it. Raises DigestError if the file is not there."""
+        try:
+            return repr((str(path.absolute()), *_stamp(path.stat())))
+        except OSError as error:
+            raise DigestError(f"{path}: this file cannot be read: {error.strerror or error}.") from error
+
+
 def _stamp(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ino

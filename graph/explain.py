@@ -9,13 +9,13 @@ from typing import Any
 from graph.board import Board
 from graph.cache import Tier
 from graph.engine import Engine
-from graph.execution import Result
 from graph.explanation import Change, Explanation, Reason
 from graph.fingerprint import Fingerprinter
 from graph.model import Plan
 from graph.node import Node
 from graph.notes import Note, Notes, changes, note
 from graph.problems import some
+from graph.result import Result
 from graph.work import LATER, Work
 
 

@@ -2,43 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from graph.cache import Cache, Guard, ValueCodec, WeightlessValues
+from graph.cache import Cache, DiskCodec, Guard, Unkeepable, WeightlessValues
+from graph.cache.disk import DiskCache
 from graph.cache.memory import MemoryCache
+from graph.cache.tiered import TieredCache
 from graph.document import Document
 from graph.engine import Engine
 from graph.events import Sink
-from graph.execution import Result
+from graph.explain import conclude, explain
 from graph.fingerprint import CodeOf
 from graph.lanes import Lanes
 from graph.model import Plan
+from graph.notes import Notes
 from graph.paths import Paths
 from graph.plan import plan
 from graph.problems import DocumentError
 from graph.registry import Registry
+from graph.result import Result
 from graph.validate import validate
 
-CACHE_BYTES = 2**30
+MEMORY_BYTES = 2**30
+DISK_BYTES = 10 * 2**30
+
+
+class PlainValues(WeightlessValues):
+    """The codec for nodes that give plain Python values: those are kept without it."""
+
+    def pack(self, parts: Sequence[object]) -> tuple[Any, Iterable[bytes]]:
+        """Raises Unkeepable: what is asked for here is no plain value."""
+        raise Unkeepable(f"there is no file format for a {type(parts[0]).__name__}")
+
+    def unpack(self, facts: Any, contents: Sequence[bytes]) -> Sequence[object]:
+        """Raises ValueError: nothing was ever packed."""
+        raise ValueError("this codec packs nothing")
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """What nodes need around them, which the engine does not know of by itself; see Engine and Lanes for each.
 
-    That of the bundled nodes is made by nodes.runtime.
+    `nodes.surroundings` makes those of the nodes for pictures.
     """
 
     resources: Iterable[object] = ()
     lane_resources: Mapping[str, Iterable[object]] = field(default_factory=dict)
     sizes: Mapping[str, int] | None = None  # threads of each lane
     around: Callable[[str], AbstractContextManager[object]] = nullcontext
-    codec: ValueCodec = field(default_factory=WeightlessValues)
+    codec: DiskCodec = field(default_factory=PlainValues)
     guard: Guard | None = None
     relief: Callable[[BaseException], bool] | None = None
     code: str | CodeOf = ""
@@ -57,21 +77,32 @@ class Session:
         paths: Paths | None = None,
         surroundings: Surroundings | None = None,
         *,
-        cache: Cache | None = None,
+        memory_bytes: int = MEMORY_BYTES,
+        cache_dir: Path | None = None,
+        disk_bytes: int = DISK_BYTES,
+        explain: bool = False,
         limit_s: float | None = None,
     ) -> None:
         """`registry`: the classes of workflows that bring none along; `paths`: by default those of the current folder.
 
-        `cache`: by default in memory, up to CACHE_BYTES. `limit_s`: how long a node, or a step of one, may take.
+        Results are kept in up to `memory_bytes`, and with `cache_dir` in up to `disk_bytes` there for later sessions.
+        `explain`: each Result says why its nodes ran or not. `limit_s`: how long a node, or one of its steps, may take.
         """
         around = surroundings or Surroundings()
-        self.registry = registry or Registry()
+        self.registry = registry if registry is not None else Registry()
         self.paths = paths or Paths(Path.cwd())
-        self.lanes = Lanes(around.sizes, around=around.around, limit_s=limit_s)
+        self._open = ExitStack()
+        memory = MemoryCache(memory_bytes, around.codec)
+        cache: Cache = memory
+        if cache_dir is not None:
+            cache = TieredCache(memory, self._open.enter_context(DiskCache(cache_dir, disk_bytes, around.codec)))
+        # What ran is noted for later sessions, too, so that those can say what has changed since.
+        self.notes = Notes(cache_dir and cache_dir / "notes.json") if cache_dir or explain else None
+        lanes = self._open.enter_context(Lanes(around.sizes, around=around.around, limit_s=limit_s))
         self.engine = Engine(
-            self.lanes, cache or MemoryCache(CACHE_BYTES, around.codec), self.paths, registry=self.registry,
-            resources=around.resources, lane_resources=around.lane_resources, code=around.code,
-            environment=around.environment, guard=around.guard, relief=around.relief,
+            lanes, cache, self.paths, registry=self.registry, resources=around.resources,
+            lane_resources=around.lane_resources, code=around.code, environment=around.environment, guard=around.guard,
+            relief=around.relief,
         )  # fmt: skip
 
     def plan(self, document: Document, targets: Sequence[str] | None = None) -> Plan:
@@ -84,7 +115,7 @@ class Session:
 
     async def run(
         self,
-        document: Document,
+        workflow: Document | Plan,
         *,
         targets: Sequence[str] | None = None,
         keep: Collection[str] = (),
@@ -95,11 +126,18 @@ class Session:
         The result holds the outputs of the targets and of the nodes to `keep`. Raises DocumentError with every Problem
         if the workflow cannot run.
         """
-        return await self.engine.run(self.plan(document, targets), sink=sink, keep=keep)
+        todo = workflow if isinstance(workflow, Plan) else self.plan(workflow, targets)
+        if self.notes is None:
+            return await self.engine.run(todo, sink=sink, keep=keep)
+        before = await asyncio.to_thread(partial(explain, todo, self.engine, self.notes, keep=keep))
+        result = await self.engine.run(todo, sink=sink, keep=keep)
+        after = conclude(before, result)
+        self.notes.take(after)
+        return dataclasses.replace(result, explanations=after)
 
     def close(self) -> None:
-        """End the threads."""
-        self.lanes.close()
+        """End the threads; what is to be kept on disk is there then."""
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graph.explanation import Explanation
+
 
 class NodeTimeout(ValueError):
     """A node took longer than a node may; the message is a sentence for people."""
@@ -49,3 +51,4 @@ class Result:
     seconds: Mapping[str, float]  # time that a lane spent on each node that ran
     cached: tuple[str, ...]  # nodes whose results were there, or came from an equal node
     failures: tuple[Failure, ...]
+    explanations: tuple[Explanation, ...] = ()  # why each node ran or did not, where that was asked for

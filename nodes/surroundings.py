@@ -1,0 +1,52 @@
+"""What an engine needs around the nodes of this house, on this machine: lanes, memory, and what is known of tensors."""
+
+import os
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+
+from diffusion.devices import best_device
+from diffusion.memory import Memory
+from graph.fingerprint import CodeOf
+from graph.library import Surroundings
+from nodes import runtime
+
+CPU_ALLOCATOR = "DefaultCPUAllocator"  # its errors for want of memory have no class of their own, but its name in them
+
+
+def surroundings(*, code: str | CodeOf | None = None, dtype: torch.dtype = torch.float32) -> Surroundings:
+    """For all accelerators of the machine, or its CPU. `code` is needed for classes from elsewhere, see Engine."""
+    memories = [Memory(device, dtype) for device in all_devices()]
+    processors = os.cpu_count() or 1
+    values = runtime.TensorValues()
+    return Surroundings(
+        resources=memories[:1],
+        lane_resources={f"device {number}": [memory] for number, memory in enumerate(memories)},
+        sizes={"device": len(memories), "cpu": processors, "io": max(8, processors)},
+        around=runtime.lane_settings(),
+        codec=values,
+        guard=values,
+        relief=partial(free_memory, memories),
+        code=runtime.code() if code is None else code,
+        environment=runtime.environment(memories[0].device, dtype),
+    )
+
+
+def all_devices() -> list[torch.device]:
+    """Each accelerator of the best kind, or the CPU."""
+    best = best_device()
+    if best.type == "cpu":
+        return [best]
+    return [torch.device(best.type, number) for number in range(torch.accelerator.device_count())]
+
+
+def free_memory(memories: Sequence[Memory], error: BaseException) -> bool:
+    """After an error for want of memory, let go of all networks; whether it was such an error."""
+    if not isinstance(error, torch.OutOfMemoryError) and CPU_ALLOCATOR not in str(error):
+        return False
+    for memory in memories:
+        memory.free()
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
+    return True
