@@ -1,0 +1,115 @@
+"""What happens to jobs, as values, beside the events of their runs; and all of them as JSON, for the store."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from graph import events
+from graph.events import Event
+from graph.jobs import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class JobQueued:
+    """A job waits: it is new, or is tried again."""
+
+    job_id: str
+    priority: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobMoved:
+    """A job waits at another place."""
+
+    job_id: str
+    priority: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted:
+    """A job begins, for the `attempt`-th time."""
+
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequeued:
+    """A job did not come to its end and waits again."""
+
+    job_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFinished:
+    """A job is over: succeeded, failed or cancelled."""
+
+    job_id: str
+    state: JobState
+    reason: str
+    problems: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobDeleted:
+    """A job is gone, and all that was kept of it."""
+
+    job_id: str
+
+
+JobEvent = JobQueued | JobMoved | JobStarted | JobRequeued | JobFinished | JobDeleted
+CLASSES: Mapping[str, type[Any]] = {cls.__name__: cls for cls in (*events.Event.__args__, *JobEvent.__args__)}
+FIELDS: Mapping[type[Any], tuple[str, ...]] = {
+    cls: tuple(item.name for item in fields(cls)) for cls in CLASSES.values()
+}
+
+
+class PastError(Exception):
+    """An error of an earlier process, as it was written down: its class, its text and the lines of its traceback."""
+
+    def __init__(self, kind: str, text: str, trace: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.text = text
+        self.trace = trace
+
+
+def to_json(event: Event | JobEvent) -> str:
+    """An event as text."""
+    cls = type(event)
+    content: dict[str, Any] = {name: getattr(event, name) for name in FIELDS[cls]}
+    return json.dumps({"event": cls.__name__, **content}, default=_plain)
+
+
+def from_json(text: str) -> Event | JobEvent | None:
+    """The event again, an error as PastError; None for an event of another version that this one does not know."""
+    content = json.loads(text)
+    cls = CLASSES.get(content.pop("event", ""))
+    if cls is None or content.keys() != set(FIELDS[cls]):
+        return None
+    for item in fields(cls):
+        value = content[item.name]
+        if str(item.type).startswith("tuple"):
+            content[item.name] = tuple(tuple(each) if isinstance(each, list) else each for each in value)
+        elif item.name == "error":
+            content["error"] = PastError(value["kind"], value["text"], tuple(value["trace"]))
+    found: Event | JobEvent = cls(**content)
+    return found
+
+
+def _plain(value: object) -> object:
+    """What JSON has no form for."""
+    if isinstance(value, PastError):
+        return {"kind": value.kind, "text": value.text, "trace": value.trace}
+    if isinstance(value, BaseException):
+        cls = type(value)
+        kind = cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__name__}"
+        return {"kind": kind, "text": str(value), "trace": traceback.format_exception(value)}
+    return dict(value) if isinstance(value, Mapping) else repr(value)

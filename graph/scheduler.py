@@ -1,0 +1,377 @@
+"""Scheduler: takes jobs from the store in turn, has them run, and writes down how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from graph.attempt import Attempt, End, Runner, answer
+from graph.job_events import JobDeleted, JobEvent, JobFinished, JobMoved, JobQueued, JobRequeued, JobStarted
+from graph.jobs import OVER, Job, JobRequest, JobState
+from graph.journal import Journal
+from graph.model import Plan
+from graph.store import Store, StoreError
+from graph.waiting import Turn, Waiting
+
+AGAIN_S = 5.0  # after the store could not write, so long until it is asked again
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class QueueClosed(Exception):
+    """The scheduler was closed before a job was over."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"The queue was closed before job {job_id} was over; it goes on at the next start.")
+
+
+class NoSuchJob(ValueError):
+    """A job id that nobody knows, or nobody knows any more."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"There is no job {job_id}; it was deleted, or its id is mistyped.")
+
+
+@dataclass(eq=False, slots=True)
+class Active:
+    """A job that was taken from the queue."""
+
+    turn: Turn
+    work: asyncio.Task[End] | None = None
+    stop: End | None = None  # how it shall end instead
+    left: asyncio.Event = field(default_factory=asyncio.Event)  # it runs no more
+
+
+class Scheduler:
+    """The queue at work, up to `at_once` jobs at a time: one saves while another computes, and equal passes are shared.
+
+    What it changes is on disk before it is told. All methods belong to one event loop, and none blocks it. While the
+    store cannot write, such as on a full disk, jobs wait, and it is asked again every `again_s` seconds. What
+    `models(request)` will be loaded decides among equals, see Waiting. A failure that may be chance is tried again, up
+    to `attempts_most` times in all.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        run: Runner,
+        plan_job: Callable[[JobRequest], Plan],
+        journal: Journal,
+        *,
+        models: Callable[[JobRequest], frozenset[str]] = lambda request: frozenset(),
+        at_once: int = 4,
+        attempts_most: int = 1,
+        again_s: float = AGAIN_S,
+    ) -> None:
+        self.paused = False
+        self._store = store
+        self._run = run
+        self._plan_job = plan_job
+        self._journal = journal
+        self._models = models
+        self._at_once = at_once
+        self._attempts_most = attempts_most
+        self._again_s = again_s
+        self._waiting = Waiting()
+        self._active: dict[str, Active] = {}
+        self._waiters: defaultdict[str, list[asyncio.Future[Job]]] = defaultdict(list)  # for the ends of jobs
+        self._serving: set[asyncio.Task[None]] = set()  # one for each active job
+        self._asked: set[asyncio.Task[Any]] = set()  # what callers asked for and is not done
+        self._resting: asyncio.TimerHandle | None = None  # set while the store shall be left in peace
+        self._store_may_work = asyncio.Event()
+        self._closing = False
+
+    async def open(self) -> None:
+        """Take up the queue as the last process left it."""
+        requeued, failed = await asyncio.to_thread(self._store.recover)
+        for job in requeued:
+            await self._tell(job.request.id, JobRequeued(job.request.id, job.reason))
+        for job in failed:
+            await self._announce_end(job)
+        for turn in await asyncio.to_thread(lambda: [self._turn(job) for job in self._store.pending()]):
+            self._waiting.add(turn)
+        self._begin_jobs()
+
+    async def close(self, *, drain: bool = False, reason: str = "The server was stopped; the job begins anew.") -> None:
+        """Take no more jobs; wait for those that run, or put them back into the queue. Closes journal and store."""
+        self._closing = True
+        self._ask_store_again()
+        for active in self._active.values() if not drain else ():
+            self._stop(active, End("pending", reason))
+        while self._serving:
+            await asyncio.wait(self._serving)
+        for job_id in list(self._waiters):
+            self._tell_waiters(job_id, QueueClosed(job_id))
+        while self._asked:
+            await asyncio.wait(self._asked)
+        await asyncio.to_thread(self._journal.close)
+        await asyncio.to_thread(self._store.close)
+
+    # -- what is in the queue
+
+    @property
+    def waiting(self) -> list[str]:
+        """Ids of the jobs that wait, in the order in which they go as things stand."""
+        return [turn.id for turn in self._waiting]
+
+    @property
+    def running(self) -> list[str]:
+        """Ids of the jobs under way, the oldest first."""
+        return list(self._active)
+
+    # -- what may be asked for. A caller that gives up in the middle does not break what it began.
+
+    async def submit(self, request: JobRequest) -> Job:
+        """Put a job into the queue; it is on disk now. Raises StoreError, also for an id that another request has."""
+        return await self._surely(self._submit(request))
+
+    async def cancel(self, job_id: str, reason: str = "It was cancelled.") -> Job:
+        """End a job that waits or runs; returns when it is over. One that is over stays as it is."""
+        return await self._surely(self._cancel(job_id, reason))
+
+    async def interrupt(self, client: str, reason: str = "It was interrupted.") -> list[Job]:
+        """End the running jobs of one client; returns when they are over."""
+        own = [job_id for job_id, active in self._active.items() if active.turn.client == client]
+        return list(await asyncio.gather(*(self.cancel(job_id, reason) for job_id in own)))
+
+    async def change(
+        self, job_id: str, *, priority: int | None = None, front: bool = False, before: str | None = None
+    ) -> Job:
+        """Move a waiting job: to another priority, before all others of its priority, or before a certain one."""
+        return await self._surely(self._change(job_id, priority, front, before))
+
+    async def retry(self, job_id: str) -> Job:
+        """Put a job that failed or was cancelled into the queue again; what it recorded stays."""
+        return await self._surely(self._retry(job_id))
+
+    async def delete(self, job_ids: Iterable[str]) -> list[str]:
+        """Forget jobs that wait or are over, with all that was kept of them. Those that run are left, and returned."""
+        return await self._surely(self._delete(list(dict.fromkeys(job_ids))))
+
+    def pause(self) -> None:
+        """Begin no more jobs; those that run go on."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Begin jobs again, and ask a store that could not write."""
+        self.paused = False
+        self._ask_store_again()
+
+    async def wait(self, job_id: str) -> Job:
+        """The job when it is over. Raises NoSuchJob, also when it is deleted meanwhile."""
+        end: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+        self._waiters[job_id].append(end)  # before the store is read: it may end between
+        try:
+            job = await asyncio.to_thread(self._store.get, job_id)
+            if job is not None and job.state in OVER:
+                return job
+            if job is None:
+                raise NoSuchJob(job_id)
+            if self._closing and job_id not in self._active and not end.done():
+                raise QueueClosed(job_id)
+            return await end
+        finally:
+            if end in self._waiters.get(job_id, ()):
+                self._waiters[job_id].remove(end)
+            if not self._waiters[job_id]:
+                del self._waiters[job_id]
+
+    # -- the same, once begun
+
+    async def _submit(self, request: JobRequest) -> Job:
+        models = await asyncio.to_thread(self._models, request)
+        job = await answer(self._store.add(request))
+        if job.state == "pending" and request.id not in self._active and request.id not in self._waiting:
+            self._waiting.add(self._turn(job, models))
+            self._journal.put(request.id, JobQueued(request.id, job.request.priority, job.number))
+            self._begin_jobs()
+        return job
+
+    async def _cancel(self, job_id: str, reason: str) -> Job:
+        turn = self._waiting.remove(job_id)
+        if turn is not None:
+            try:
+                job = await answer(self._store.finish(job_id, "cancelled", reason, ()))
+            except BaseException:
+                self._waiting.add(turn)
+                raise
+            await self._announce_end(job)
+            return job
+        active = self._active.get(job_id)
+        if active is None:
+            return await self.wait(job_id)
+        self._stop(active, End("cancelled", reason))
+        await active.left.wait()
+        return await self._cancel(job_id, reason)  # it is over now, unless it had just been put back into the queue
+
+    async def _change(self, job_id: str, priority: int | None, front: bool, before: str | None) -> Job:
+        job = await answer(self._store.change(job_id, priority=priority, front=front, before=before))
+        numbers = {job_id: job.number}
+        if before is not None:  # others may have moved up to make room
+            jobs = await asyncio.to_thread(self._store.pending)
+            numbers |= {each.request.id: each.number for each in jobs}
+        self._waiting.move(job_id, job.request.priority, front=front, before=before, numbers=numbers)
+        await self._tell(job_id, JobMoved(job_id, job.request.priority, job.number))
+        return job
+
+    async def _retry(self, job_id: str) -> Job:
+        job = await answer(self._store.retry(job_id))
+        models = await asyncio.to_thread(self._models, job.request)
+        self._waiting.add(self._turn(job, models))
+        await self._tell(job_id, JobQueued(job_id, job.request.priority, job.number))
+        self._begin_jobs()
+        return job
+
+    async def _delete(self, job_ids: Sequence[str]) -> list[str]:
+        running = [job_id for job_id in job_ids if job_id in self._active]
+        others = [job_id for job_id in job_ids if job_id not in self._active]
+        waiting = [job_id for job_id in others if job_id in self._waiting]
+        await asyncio.gather(*(self._cancel(job_id, "It was deleted.") for job_id in waiting))
+        await answer(self._store.delete(others))
+        for job_id in others:
+            self._journal.put(job_id, JobDeleted(job_id))
+            self._tell_waiters(job_id, NoSuchJob(job_id))
+        return running
+
+    # -- a job's way
+
+    def _begin_jobs(self) -> None:
+        """Take as many jobs as there is room for."""
+        while self._waiting and len(self._active) < self._at_once:
+            if self.paused or self._closing or self._resting is not None:
+                return
+            turn = self._waiting.take()
+            active = self._active[turn.id] = Active(turn)
+            task = asyncio.create_task(self._serve(active))
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, active: Active) -> None:
+        job_id = active.turn.id
+        try:
+            job = await answer(self._store.start(job_id))
+        except StoreError as error:
+            log.error("Job %s cannot begin: %s", job_id, error)
+            is_there = await self._may_be(job_id, "pending")
+            self._leave(active)
+            if is_there:
+                self._waiting.add(active.turn)
+                self._let_store_rest()
+            return
+        await self._tell(job_id, JobStarted(job_id, job.attempts))
+        end = await self._attempt(active, job)
+        if end.may_retry and job.attempts < self._attempts_most:
+            end = End("pending", end.reason)
+        written = await self._write_end(job_id, end)
+        self._leave(active)
+        if written is None:
+            return
+        if end.state == "pending":
+            self._waiting.add(self._turn(written, active.turn.models))
+            await self._tell(job_id, JobRequeued(job_id, end.reason))
+        else:
+            await self._announce_end(written)
+        self._begin_jobs()
+
+    async def _attempt(self, active: Active, job: Job) -> End:
+        if active.stop is not None:
+            return active.stop
+        attempt = Attempt(job, self._store, self._journal)
+        active.work = asyncio.create_task(attempt.run(self._plan_job, self._run))
+        try:
+            return await active.work
+        except asyncio.CancelledError:
+            if active.stop is None:  # not the job is cancelled but the whole program
+                raise
+            return active.stop
+        except Exception as error:
+            log.exception("Job %s broke off.", job.request.id)
+            return End("failed", f"The run broke off: {type(error).__name__}: {error}", may_retry=True)
+
+    async def _write_end(self, job_id: str, end: End) -> Job | None:
+        """The job as it is on disk then; None if it is gone, or the scheduler closes before the store can write."""
+        while True:
+            try:
+                if end.state == "pending":
+                    written = self._store.requeue(job_id, end.reason)
+                else:
+                    written = self._store.finish(job_id, end.state, end.reason, end.problems)
+                return await answer(written)
+            except StoreError as error:
+                log.error("The end of job %s (%s) cannot be written down: %s", job_id, end.state, error)
+                if self._closing or not await self._may_be(job_id, "running"):
+                    return None
+                self._let_store_rest()
+                await self._store_may_work.wait()
+
+    async def _may_be(self, job_id: str, state: JobState) -> bool:
+        """Whether a job is in that state, as far as the store can say."""
+        try:
+            job = await asyncio.to_thread(self._store.get, job_id)
+        except StoreError:
+            return True
+        return job is not None and job.state == state
+
+    def _leave(self, active: Active) -> None:
+        del self._active[active.turn.id]
+        self._waiting.ended(active.turn.id)
+        active.left.set()
+
+    @staticmethod
+    def _stop(active: Active, end: End) -> None:
+        active.stop = active.stop or end
+        if active.work is not None:
+            active.work.cancel()
+
+    # -- helpers
+
+    def _turn(self, job: Job, models: frozenset[str] | None = None) -> Turn:
+        request = job.request
+        models = self._models(request) if models is None else models
+        return Turn(request.id, request.client, request.priority, request.front, job.number, models)
+
+    async def _tell(self, job_id: str, event: JobEvent) -> None:
+        if not self._journal.knows(job_id):
+            try:
+                await asyncio.to_thread(self._journal.resume, job_id)
+            except StoreError as error:
+                log.error("The earlier events of job %s cannot be read: %s", job_id, error)
+        self._journal.put(job_id, event)
+
+    async def _announce_end(self, job: Job) -> None:
+        job_id = job.request.id
+        await self._tell(job_id, JobFinished(job_id, job.state, job.reason, tuple(job.problems)))
+        self._tell_waiters(job_id, job)
+
+    def _tell_waiters(self, job_id: str, end: Job | Exception) -> None:
+        for waiter in self._waiters.pop(job_id, ()):
+            if waiter.done():
+                continue
+            if isinstance(end, Exception):
+                waiter.set_exception(end)
+            else:
+                waiter.set_result(end)
+
+    def _let_store_rest(self) -> None:
+        if self._resting is None:
+            self._store_may_work.clear()
+            self._resting = asyncio.get_running_loop().call_later(self._again_s, self._ask_store_again)
+
+    def _ask_store_again(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        self._store_may_work.set()
+        self._begin_jobs()
+
+    async def _surely(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do it to its end, even if the one who waits for it goes away."""
+        task = asyncio.create_task(work)
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+        return await asyncio.shield(task)
