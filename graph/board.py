@@ -9,7 +9,7 @@ from graph.cache import Cache, Entry
 from graph.effects import Effects
 from graph.fingerprint import Fingerprinter
 from graph.jobs import JobOutput
-from graph.loops import find_bodies
+from graph.loops import find_bodies, outside
 from graph.model import Plan, Task
 from graph.work import LATER, Later, Work
 
@@ -128,6 +128,8 @@ class Board:
                 if not work.task.lazy or self.counts(work, name):
                     stack.append(self.works[index])
         for work in fresh:
+            if work.task.schema.ends_loop and work.root is None:
+                self.hold(work, outside(work, self.works))
             self.link(work, [name for name, _, _ in work.task.wires if self.counts(work, name)])
             if work.task.lazy:
                 self.hold(work, [self.works[index] for name, index, _ in work.task.wires if name in work.task.lazy])

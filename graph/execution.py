@@ -26,7 +26,7 @@ from graph.events import (
 from graph.expand import ExpansionError, expand
 from graph.given import Again, Blocked, Expansion, Many
 from graph.lanes import Company, Slice, Urgency
-from graph.loops import connect, next_iteration, outside
+from graph.loops import connect, next_iteration
 from graph.node import UNFINISHED, SharedStepper
 from graph.result import NodeTimeout
 from graph.work import Slot, Work
@@ -293,8 +293,6 @@ class Run(Accounts):
             connect(iteration, added)
             board.begin(added)
             self._check_count()
-            if work is root:
-                board.hold(root, outside(root, board.works))
         self._emit(NodeProgress(self.id, root.task.id, root.display_id, again.done, again.total or again.done, None))
         end = added[-1]
         row = tuple(Slot(end, output) for output in range(len(work.task.schema.outputs)))

@@ -75,8 +75,7 @@ def next_iteration(end: Work, again: Again, board: Sequence[Work]) -> Iteration:
         wires = [(name, resolved(index), output) for name, index, output in each.task.wires]
         literals = {name: value for name, value in each.task.spec.inputs.items() if not isinstance(value, Link)}
         if each is start:
-            wires = [wire for wire in wires if wire[0] not in again.start]
-            _carry(again, end, literals, wires)
+            wires = _carry(again, end, literals, wires)
         links = {
             name: Link(names[index] if index in names else board[index].task.id, output)
             for name, index, output in wires
@@ -86,17 +85,27 @@ def next_iteration(end: Work, again: Again, board: Sequence[Work]) -> Iteration:
     return Iteration(tasks, origins, root)
 
 
-def _carry(again: Again, end: Work, literals: dict[str, Any], wires: list[tuple[str, int, int]]) -> None:
-    """The start's inputs of the next iteration: literals, and what the end's own inputs were linked to."""
+def _carry(
+    again: Again, end: Work, literals: dict[str, Any], wires: list[tuple[str, int, int]]
+) -> list[tuple[str, int, int]]:
+    """The wires of the start in the next iteration; its literals are changed in place.
+
+    What the end was given nothing for stays as the loop began with it.
+    """
     linked = {name: (index, output) for name, index, output in end.task.wires}
+    carried = {wire[0]: wire for wire in wires}
     for name, value in again.start.items():
-        literals.pop(name, None)
-        if not isinstance(value, Carried):
-            literals[name] = value
-        elif value.input in linked:
-            wires.append((name, *linked[value.input]))
-        elif value.input in end.task.spec.inputs:
-            literals[name] = end.task.spec.inputs[value.input]
+        if isinstance(value, Carried):
+            if value.input in linked:
+                literals.pop(name, None)
+                carried[name] = (name, *linked[value.input])
+                continue
+            if value.input not in end.task.spec.inputs:
+                continue
+            value = end.task.spec.inputs[value.input]
+        carried.pop(name, None)
+        literals[name] = value
+    return list(carried.values())
 
 
 def connect(iteration: Iteration, added: Sequence[Work]) -> None:

@@ -31,6 +31,13 @@ class Registry(Mapping[str, type[Node[Any]]]):
             registry._take(importlib.import_module(found.name))
         return registry
 
+    @classmethod
+    def scan_module(cls, module: ModuleType) -> Registry:
+        """The node classes that one module defines."""
+        registry = cls()
+        registry._take(module)
+        return registry
+
     def add(self, node: type[Node[Any]]) -> None:
         """Add a class. Raises ValueError if another class has its name."""
         name = node.schema().name

@@ -10,7 +10,8 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from graph.paths import Paths
+from graph.paths import Paths, Where
+from graph.saving import Series
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -35,6 +36,9 @@ class RecordingContext:
 
     def show(self, key: str, entries: Sequence[Any]) -> None:
         self.shown += [(key, entry) for entry in entries]
+
+    def series(self, prefix: str, where: Where = "output", *, width: int = 0, height: int = 0) -> Series:
+        return self.paths.series(prefix, where, width=width, height=height)
 
     def resource(self, kind: type[Any]) -> Any:
         for each in self.resources:
