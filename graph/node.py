@@ -193,7 +193,8 @@ class Node(Generic[T]):
             found = Schema(
                 inputs=derive_inputs(cls), outputs=derive_outputs(cls, _result_type(cls)), description=describe(cls),
                 module=getattr(cls, "RELATIVE_PYTHON_MODULE", cls.__module__),  # where a pack's class comes from
-                lane="async" if inspect.iscoroutinefunction(cls.run) else cls.lane, pure=cls.pure, ends_loop=cls.ends_loop, **cls._traits,
+                lane="async" if inspect.iscoroutinefunction(cls.run) else cls.lane, pure=cls.pure,
+                ends_loop=cls.ends_loop, **cls._traits,
             )  # fmt: skip
             cls._schema = found  # type: ignore[attr-defined]  # no ClassVar: a subclass must not see its parent's
         return found
