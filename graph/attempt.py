@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
 from graph.events import Event, NodeFinished, NodesAdded, Sink
-from graph.result import Result
 from graph.jobs import Job, JobOutput, JobRequest
 from graph.journal import Journal
 from graph.model import Plan
 from graph.problems import DocumentError
+from graph.result import Result
 from graph.saving import Ledger
 from graph.store import Store
 

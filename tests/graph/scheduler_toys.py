@@ -1,4 +1,4 @@
-"""A whole queue in a folder, for the tests of the scheduler: real store, journal and engine, and nodes to hold it up."""
+"""A whole queue in a folder, for the tests of the scheduler: real store and engine, and nodes that hold it up."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Toy(Node[int], category="toys"):
     """Says that it ran; fails if it shall."""
 
     name: str = Text(default="")
-    value: int = Int(default=0)
+    value: int = Int(default=0, optional=True)
 
     pure = False
 
@@ -102,7 +102,7 @@ class Loader(Node[int], category="toys"):
 class Keep(Node[None], category="toys", output=True):
     """Saves a number as a file."""
 
-    value: int = Int(default=0)
+    value: int = Int(default=0, optional=True)
     prefix: str = Text(default="kept", optional=True)
 
     lane = "io"
