@@ -1,0 +1,282 @@
+"""Events of jobs: numbered, handed on, kept, and found again."""
+
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from graph import events
+from graph.events import NodeFailed, NodeFinished, NodeProgress, NodesAdded, NodeStarted, RunFinished, RunStarted
+from graph.job_events import (
+    CLASSES,
+    JobDeleted,
+    JobEvent,
+    JobFinished,
+    JobMoved,
+    JobQueued,
+    JobRequeued,
+    JobStarted,
+    PastError,
+    from_json,
+    to_json,
+)
+from graph.jobs import JobRequest
+from graph.journal import LEAP, PROGRESS_BEHIND, Journal, Numbered
+from graph.store import Store, StoreLimits
+from tests.graph.scheduler_toys import PATIENCE_S
+
+MILESTONES = [
+    RunStarted("a", ("1", "2")),
+    events.NodesCached("a", ()),
+    NodesAdded("a", "1", (("1.0", "1"), ("1.1", "1"))),
+    NodeStarted("a", "1", "1", "Toy"),
+    NodeFinished("a", "1", "1", {"images": [{"filename": "x.png"}, [1, 2]]}, 0.5, ("output/x.png",)),
+    events.NodeBlocked("a", "2", "2", "Toy", "blocked"),
+    events.NodeWarned("a", "2", "2", "Toy", "wrote"),
+    RunFinished("a", "failed", 1.5),
+    JobQueued("a", 1, 2),
+    JobMoved("a", 1, 3),
+    JobStarted("a", 1),
+    JobRequeued("a", "The server was stopped."),
+    JobFinished("a", "failed", "It failed.", ({"node_id": "1", "class_type": "Toy", "sentence": "no"},)),
+    JobDeleted("a"),
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "queue.sqlite", limits=StoreLimits(busy_s=0.01)) as store:
+        for name in "ab":
+            store.add(JobRequest(name, {"1": {"class_type": "Toy", "inputs": {}}})).result()
+        yield store
+
+
+@pytest.fixture
+def journal(store: Store) -> Iterator[Journal]:
+    journal = Journal(store, linger_s=0)
+    yield journal
+    journal.close()
+
+
+def progress(value: float, node_id: str = "1", preview: object = None) -> NodeProgress:
+    return NodeProgress("a", node_id, node_id, value, 10, preview)
+
+
+def taken(heard: "SimpleQueue[Numbered]", count: int) -> list[Numbered]:
+    return [heard.get(timeout=PATIENCE_S) for _ in range(count)]
+
+
+# -- as text
+
+
+@pytest.mark.parametrize("event", MILESTONES, ids=lambda event: type(event).__name__)
+def test_an_event_is_the_same_after_being_text(event: "events.Event | JobEvent") -> None:
+    assert from_json(to_json(event)) == event
+
+
+def test_every_class_of_event_has_a_text() -> None:
+    told = {type(event).__name__ for event in MILESTONES} | {"NodeFailed", "NodeProgress"}
+    assert told == set(CLASSES)
+
+
+def test_an_error_becomes_its_class_its_text_and_its_traceback() -> None:
+    try:
+        raise sqlite3.OperationalError("no room")
+    except sqlite3.OperationalError as error:
+        text = to_json(NodeFailed("a", "1", "1", "Toy", error, "Toy (node 1) failed: no room"))
+    found = from_json(text)
+    assert isinstance(found, NodeFailed)
+    assert found.message == "Toy (node 1) failed: no room"
+    assert isinstance(found.error, PastError)
+    assert (found.error.kind, str(found.error)) == ("sqlite3.OperationalError", "no room")
+    assert any("raise sqlite3" in line for line in found.error.trace)
+    assert to_json(found) == text
+
+
+def test_an_event_of_another_version_is_passed_over() -> None:
+    assert from_json('{"event": "NodeDreamt", "run_id": "a"}') is None
+    assert from_json('{"event": "JobStarted", "job_id": "a", "attempt": 1, "mood": "good"}') is None
+
+
+def test_what_has_no_form_in_json_is_shown() -> None:
+    event = NodeFinished("a", "1", "1", {"odd": [Path("x"), {1, 2}]}, 0.5)
+    assert json.loads(to_json(event))["ui"]["odd"][0] == repr(Path("x"))
+
+
+# -- numbers and listeners
+
+
+def test_the_events_of_each_job_are_counted_and_heard_in_order(journal: Journal) -> None:
+    heard: SimpleQueue[Numbered] = SimpleQueue()
+    journal.subscribe(heard.put)
+
+    def many(job_id: str) -> None:
+        for n in range(50):
+            journal.put(job_id, JobStarted(job_id, n))
+
+    threads = [threading.Thread(target=many, args=(job_id,)) for job_id in "abab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    everything = taken(heard, 200)
+    for job_id in "ab":
+        assert [entry.sequence for entry in everything if entry.job_id == job_id] == list(range(1, 101))
+
+
+def test_a_listener_that_is_stuck_or_raises_harms_nobody(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    release = threading.Event()
+    heard: SimpleQueue[Numbered] = SimpleQueue()
+
+    def stuck(entry: Numbered) -> None:
+        release.wait(PATIENCE_S)
+
+    def failing(entry: Numbered) -> None:
+        heard.put(entry)
+        raise RuntimeError("not today")
+
+    journal.subscribe(stuck)
+    journal.subscribe(failing)
+    for event in MILESTONES[:5]:
+        journal.put("a", event)
+    assert [entry.event for entry in taken(heard, 5)] == MILESTONES[:5]
+    release.set()
+    assert "not today" in caplog.text
+
+
+def test_a_listener_that_is_behind_gets_no_progress_but_every_milestone(journal: Journal) -> None:
+    begun, release = threading.Event(), threading.Event()
+    heard: SimpleQueue[Numbered] = SimpleQueue()
+
+    def slow(entry: Numbered) -> None:
+        begun.set()
+        release.wait(PATIENCE_S)
+        heard.put(entry)
+
+    journal.subscribe(slow)
+    journal.put("a", MILESTONES[0])
+    assert begun.wait(PATIENCE_S)
+    for n in range(2 * PROGRESS_BEHIND):
+        journal.put("a", progress(n))
+    journal.put("a", MILESTONES[-2])
+    release.set()
+    entries = taken(heard, PROGRESS_BEHIND + 2)
+    assert [entry.sequence for entry in entries[:-1]] == list(range(1, PROGRESS_BEHIND + 2))
+    assert entries[-1] == ("a", 2 * PROGRESS_BEHIND + 2, MILESTONES[-2])
+
+
+def test_who_unsubscribes_hears_no_more(journal: Journal) -> None:
+    heard: SimpleQueue[Numbered] = SimpleQueue()
+    others: SimpleQueue[Numbered] = SimpleQueue()
+    put = heard.put
+    journal.subscribe(put)
+    journal.subscribe(others.put)
+    journal.put("a", MILESTONES[0])
+    journal.unsubscribe(put)
+    journal.unsubscribe(put)
+    journal.put("a", MILESTONES[1])
+    taken(others, 2)
+    assert taken(heard, 1)[0].sequence == 1
+    assert heard.empty()
+
+
+# -- what was missed
+
+
+def test_what_was_missed_is_told_in_order_written_or_not(store: Store) -> None:
+    journal = Journal(store, linger_s=PATIENCE_S)  # nothing is written before it closes
+    for event in MILESTONES[:3]:
+        journal.put("a", event)
+    journal.put("b", JobStarted("b", 1))
+    assert store.events("a") == []
+    expected = [Numbered("a", number, event) for number, event in enumerate(MILESTONES[:3], 1)]
+    assert journal.since("a", 0) == expected
+    assert journal.since("a", 2) == expected[2:]
+    assert journal.since("a", 3) == []
+    journal.close()
+    assert [number for number, _ in store.events("a")] == [1, 2, 3]
+    assert journal.since("a", 0) == expected
+
+
+def test_of_progress_the_last_of_each_running_node_is_told(journal: Journal) -> None:
+    journal.put("a", RunStarted("a", ("1", "2")))
+    for value in (1, 2, 3):
+        journal.put("a", progress(value, "1", preview=b"picture"))
+        journal.put("a", progress(value, "2"))
+    found = journal.since("a", 0)
+    assert [(entry.sequence, type(entry.event)) for entry in found] == [
+        (1, RunStarted), (6, NodeProgress), (7, NodeProgress),
+    ]  # fmt: skip
+    assert found[1].event == progress(3, "1", preview=b"picture")
+    journal.put("a", NodeFinished("a", "1", "1", {}, 0.1))
+    assert [entry.sequence for entry in journal.since("a", 1)] == [7, 8]
+    journal.put("a", RunFinished("a", "cancelled", 0.1))
+    assert [entry.sequence for entry in journal.since("a", 1)] == [8, 9]
+
+
+def test_after_a_restart_milestones_are_there_and_numbers_go_on_far_above(store: Store) -> None:
+    first = Journal(store)
+    for event in MILESTONES[:2]:
+        first.put("a", event)
+    first.put("a", progress(1))
+    first.close()
+    second = Journal(store)
+    assert not second.knows("a")
+    second.resume("a")
+    second.resume("b")
+    assert second.knows("a")
+    second.put("a", JobStarted("a", 2))
+    second.put("b", JobStarted("b", 1))
+    told = second.since("a", 0)
+    assert [entry.sequence for entry in told] == [1, 2, LEAP]
+    assert second.since("a", 3) == [("a", LEAP, JobStarted("a", 2))]  # to one who has heard of the progress
+    assert [entry.sequence for entry in second.since("b", 0)] == [1]
+    second.close()
+    third = Journal(store)
+    third.resume("a")
+    third.put("a", JobStarted("a", 3))
+    assert third.since("a", LEAP)[0].sequence == 2 * LEAP
+    third.close()
+
+
+def test_a_job_that_is_over_leaves_memory_and_may_come_back(journal: Journal, store: Store) -> None:
+    journal.put("a", JobFinished("a", "failed", "no", ()))
+    journal.put("b", JobStarted("b", 1))
+    journal.close()
+    assert not journal.knows("a")
+    assert journal.knows("b")
+
+
+def test_of_a_deleted_job_nothing_is_told_or_kept(journal: Journal, store: Store) -> None:
+    heard: SimpleQueue[Numbered] = SimpleQueue()
+    journal.subscribe(heard.put)
+    journal.put("a", JobFinished("a", "cancelled", "", ()))
+    store.finish("a", "cancelled").result()
+    store.delete(["a"]).result()
+    journal.put("a", JobDeleted("a"))
+    assert [type(entry.event) for entry in taken(heard, 2)] == [JobFinished, JobDeleted]
+    journal.close()
+    assert journal.since("a", 0) == []
+    assert not journal.knows("a")
+
+
+def test_a_store_that_cannot_write_stops_no_event(
+    tmp_path: Path, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    journal = Journal(store, linger_s=0)
+    heard: SimpleQueue[Numbered] = SimpleQueue()
+    journal.subscribe(heard.put)
+    other = sqlite3.connect(tmp_path / "queue.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    journal.put("a", JobStarted("a", 1))
+    assert taken(heard, 1)[0].sequence == 1
+    journal.close()
+    other.close()
+    assert "Events of job a are not kept" in caplog.text
+    assert "keeps the queue" in caplog.text
