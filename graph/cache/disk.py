@@ -29,7 +29,7 @@ from graph.files import PART, write_whole
 VERSION = b"1"
 MAGIC = b"darkroom cache "
 BLOCK_BYTES = 4096  # what a file takes is a multiple of this
-BACKLOG_BYTES = 2**28  # values that wait to be written are still in memory; beyond this, new ones are not kept
+BACKLOG_BYTES = 2**28  # values that wait to be written are still in memory: more only if it is a single one
 ROOM_TO_MAKE = 0.1  # of the limit: one clean-up is worth several writes
 RECOUNT_AFTER = 0.05  # of the limit: so much may be written before what other processes wrote is counted again
 ABANDONED_S = 3600.0  # a half-written file this old belongs to a process that is no more
@@ -44,6 +44,7 @@ class _Damaged(Exception):
 class _File(NamedTuple):
     """Sorts in the order in which files leave."""
 
+    is_part: bool  # someone is writing it
     used_ns: int
     is_blob: bool
     size_bytes: int
@@ -112,9 +113,11 @@ class DiskCache:
         storages = {name: size for value in entry.outputs for name, size in self._codec.storages(value)}
         size = ENTRY_BYTES + sum(storages.values())
         with self._changed:
-            if self._closed or size > self.limit_bytes or self._waiting_bytes + size > self._backlog_bytes:
-                return
             self._forget(key)
+            if self._closed or size > self.limit_bytes:
+                return
+            if self._waiting and self._waiting_bytes + size > self._backlog_bytes:
+                return
             self._waiting[key] = (entry, size)
             self._waiting_bytes += size
             if self._writer is None:
@@ -224,7 +227,7 @@ class DiskCache:
         if total + size_bytes > limit:
             goal = min(limit - size_bytes, int(limit * (1 - ROOM_TO_MAKE)))
             for file in sorted(files):
-                if total <= goal:
+                if total <= goal or file.is_part:
                     break
                 _delete(Path(file.path))
                 total -= file.size_bytes
@@ -240,11 +243,12 @@ class DiskCache:
                         status = item.stat()
                     except FileNotFoundError:
                         continue
-                    if item.name.endswith(PART) and time.time() - status.st_mtime > ABANDONED_S:
+                    is_part = item.name.endswith(PART)
+                    if is_part and time.time() - status.st_mtime > ABANDONED_S:
                         _delete(Path(item.path))
                         continue
                     size = _on_disk(status.st_size)
-                    found.append(_File(status.st_mtime_ns, folder is self._blobs, size, item.path))
+                    found.append(_File(is_part, status.st_mtime_ns, folder is self._blobs, size, item.path))
         return found
 
     # -- small things

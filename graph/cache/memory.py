@@ -74,7 +74,9 @@ class MemoryCache:
             kept.used = next(self._uses)
             entry = kept.entry
         if kept.checks and not all(check() for check in kept.checks):
-            self.drop(key)
+            with self._lock:
+                if self._entries.get(key) is kept:
+                    self._remove(kept)
             return None
         return entry
 
@@ -105,11 +107,15 @@ class MemoryCache:
         del left  # values are let go of here, outside the lock: their destructors may do anything
 
     def drop(self, key: str) -> None:
-        """Forget an entry whose values are not what they were."""
+        """Forget an entry whose values are not what they were, and all that hold some of the same memory."""
         with self._lock:
-            kept = self._entries.get(key)
-            entry = self._remove(kept) if kept is not None else None
-        del entry
+            left = [self._remove(kept) for kept in self._sharers(key)]
+        del left
+
+    def sharers(self, key: str) -> list[str]:
+        """Which entries drop() would forget."""
+        with self._lock:
+            return [kept.key for kept in self._sharers(key)]
 
     def where(self, key: str) -> Tier | None:
         """Whether it is here. Does not count as a use."""
@@ -163,6 +169,16 @@ class MemoryCache:
             self._clock = rank
             left.append(self._remove(kept))
         return left
+
+    def _sharers(self, key: str) -> list[_Kept]:
+        kept = self._entries.get(key)
+        if kept is None or not kept.storages:
+            return [kept] if kept is not None else []
+        return [
+            each
+            for each in self._entries.values()
+            if each is kept or not kept.storages.keys().isdisjoint(each.storages)
+        ]
 
     def _remove(self, kept: _Kept) -> Entry | None:
         entry, kept.entry = kept.entry, None

@@ -29,9 +29,10 @@ class TieredCache:
         self.disk.put(key, entry, keep_on_disk=keep_on_disk)
 
     def drop(self, key: str) -> None:
-        """Forget an entry in both."""
-        self.memory.drop(key)
-        self.disk.drop(key)
+        """Forget an entry in both, and what memory knows to hold some of the same memory."""
+        for each in {key, *self.memory.sharers(key)}:
+            self.memory.drop(each)
+            self.disk.drop(each)
 
     def where(self, key: str) -> Tier | None:
         """The first tier that has it."""

@@ -171,6 +171,16 @@ def test_a_storage_that_entries_share_counts_once_and_until_the_last_is_gone() -
     assert kept.size_bytes == 125 + 2 * ENTRY_BYTES
 
 
+def test_what_shares_memory_with_a_dropped_entry_is_dropped_as_well() -> None:
+    kept = cache(100, 3)
+    for name, storages in (("a", ["s", "t"]), ("b", ["t"]), ("c", ["u"])):
+        kept.put(name, entry(*((each, 10) for each in storages)))
+    assert kept.sharers("b") == ["a", "b"]
+    kept.drop("b")
+    assert [name for name in "abc" if kept.get(name)] == ["c"]
+    assert kept.size_bytes == 10 + ENTRY_BYTES
+
+
 def test_what_is_too_large_alone_is_not_kept_and_displaces_nothing() -> None:
     kept = cache(100, 2)
     kept.put("a", entry(("a", 50)))
