@@ -190,7 +190,8 @@ def _damage(file: Path, busy_s: float) -> str:
     if not file.exists() or not file.stat().st_size:
         return "it is empty, yet has a log of changes" if log.exists() and log.stat().st_size else ""
     try:
-        db = connect(file, busy_s)
+        # Read only: another connection would, when it closes, write the log of changes into the damaged file.
+        db = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=busy_s)
         try:
             found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
         finally:
