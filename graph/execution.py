@@ -347,11 +347,11 @@ class Run(Accounts):
             )
         if not work.lane:
             work.lane = self._device(work) if lane == "device" else lane
-        if isinstance(work.stepper, SharedStepper) and (key := work.stepper.company) is not None:
-            company = Company((type(work.stepper), key), work.stepper.most, (self, work), step_together)
-        else:
-            company = None
-        kind = ORDINARY if work.stepper is None else PASS
+        kind, company = ORDINARY, None
+        if work.stepper is not None:
+            kind = PASS
+            if isinstance(work.stepper, SharedStepper) and (key := work.stepper.company) is not None:
+                company = Company((type(work.stepper), key), work.stepper.most, (self, work), step_together)
         return Slice(
             work.lane,
             self.urgency(work.index, kind),
