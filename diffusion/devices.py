@@ -1,19 +1,51 @@
-"""Devices: which there is, and how a network gets its tensors and is made ready to compute there."""
+"""Devices: which there is, what memory it has left, and how a network gets its tensors and is made ready there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from diffusion.layers.packed import PACKED_FROM, pack_convolutions
 
+MEMORY_FACTS = Path("/proc/meminfo")
+"""Where Linux says what memory there is."""
+
+NO_MEMORY = ("can't allocate memory", "not enough memory")
+"""How torch's allocator for the CPU puts it, on Linux and on Windows, in an error of no class of its own."""
+
 
 def best_device() -> torch.device:
     """The accelerator of this machine if it has one, else the CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that can still be allocated on a device; None where that cannot be told."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    if device.type == "cpu" and MEMORY_FACTS.exists():
+        for line in MEMORY_FACTS.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def release_cached(device: torch.device) -> None:
+    """Give back what torch keeps of a device's memory for allocations to come."""
+    if device.type != "cpu":
+        torch.accelerator.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be allocated, on the CPU or an accelerator."""
+    if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
+        return any(words in str(error) for words in NO_MEMORY)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def load(network: nn.Module, tensors: Mapping[str, Tensor], device: torch.device) -> None:

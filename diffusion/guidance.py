@@ -1,16 +1,18 @@
-"""Guidance: what a sampler asks → rows for the network → passes that rows share → the answer."""
+"""Guidance: what samplers ask → rows for the network → passes that the rows of several runs share → the answers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from diffusion.batching import Sharing
 from diffusion.conditioning import Entry, repeat_to_batch, repeat_tokens
+from diffusion.devices import free_bytes, is_out_of_memory
 from diffusion.parameterisation import Parameterisation
 from diffusion.samplers import Answer, Ask
 
@@ -21,8 +23,15 @@ EMPTY_WEIGHT = 1e-37
 """What sums of weights begin with, so that where no prompt has any the result is 0."""
 
 
+ROOM = 0.5
+"""The share of the free memory that runs may plan to fill together: how much a pass takes is only known about."""
+
+
 class Model(Protocol):
-    """What guidance and sampling need of a model; `diffusion.model.Model` is one."""
+    """What guidance and sampling need of a model; `diffusion.model.Model` is one.
+
+    Equal models have networks of equal weights, if their `sharing` is the same.
+    """
 
     @property
     def parameterisation(self) -> Parameterisation: ...
@@ -34,6 +43,12 @@ class Model(Protocol):
     def device(self) -> torch.device: ...
     @property
     def dtype(self) -> torch.dtype: ...
+    @property
+    def sharing(self) -> Sharing: ...
+    def row_bytes(self, height: int, width: int) -> int:
+        """About what a row of a pass takes beside the weights, at a latent's height and width."""
+        ...
+
     def network(self) -> nn.Module:
         """The network: (x [B, C, h, w], time steps [B], context [B, T, D]) → [B, C, h, w]."""
         ...
@@ -66,22 +81,76 @@ def passes(rows: Iterable[Row]) -> list[list[Row]]:
     return groups
 
 
-def denoise_rows(model: Model, rows: Sequence[Row]) -> list[Tensor]:
-    """The denoised pictures of each row, [B, C, h, w] float32, in as few passes of the network as can be."""
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What one run shows the network in one pass, alone or in company."""
+
+    rows: Sequence[Row]
+    x: Tensor  # [B, C, h, w]
+    sigma: Tensor  # [B]
+    scaled: Tensor  # as x; these three are what the network takes
+    timestep: Tensor  # [B]
+    context: Tensor  # [B, T, D]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], model: Model) -> _Part:
+        x = torch.cat([row.x for row in rows])
+        sigma = torch.cat([row.sigma.expand(len(row.x)) for row in rows]).to(x.device)
+        count = math.lcm(*(row.context.shape[1] for row in rows))
+        context = torch.cat([repeat_tokens(row.context, count) for row in rows])
+        scaled = model.parameterisation.scale_input(x, sigma).to(model.dtype)
+        return cls(rows, x, sigma, scaled, model.parameterisation.timestep(sigma), context)
+
+    def halves(self) -> tuple[_Part, _Part]:
+        middle = len(self.x) // 2
+        first, second = (
+            {name: getattr(self, name)[half] for name in ("x", "sigma", "scaled", "timestep", "context")}
+            for half in (slice(middle), slice(middle, None))
+        )
+        return replace(self, **first), replace(self, **second)
+
+    def denoised(self, output: Tensor, model: Model) -> list[Tensor]:
+        pictures = model.parameterisation.denoised(output.float(), self.x, self.sigma)
+        return list(torch.split(pictures, [len(row.x) for row in self.rows]))
+
+
+def denoise_rows(model: Model, runs: Sequence[Sequence[Row]]) -> list[list[Tensor]]:
+    """The denoised pictures of each row of each run, [B, C, h, w] float32, in as few passes of the network as can be.
+
+    A run's rows are put together as if it were alone, then runs share passes of equal size and token count.
+    """
     denoised: dict[int, Tensor] = {}
     with torch.inference_mode(mode=False):  # a network that is first built here outlives the run
         network = model.network()
-    for group in passes(rows):
-        sizes = [len(row.x) for row in group]
-        x = torch.cat([row.x for row in group])
-        sigma = torch.cat([row.sigma.expand(size) for row, size in zip(group, sizes, strict=True)]).to(x.device)
-        count = math.lcm(*(row.context.shape[1] for row in group))
-        context = torch.cat([repeat_tokens(row.context, count) for row in group])
-        scaled = model.parameterisation.scale_input(x, sigma).to(model.dtype)
-        output = network(scaled, model.parameterisation.timestep(sigma), context).float()
-        parts = torch.split(model.parameterisation.denoised(output, x, sigma), sizes)
-        denoised.update((id(row), part) for row, part in zip(group, parts, strict=True))
-    return [denoised[id(row)] for row in rows]
+    shared: dict[Hashable, list[_Part]] = {}
+    for rows in runs:
+        for group in passes(rows):
+            part = _Part.of(group, model)
+            shared.setdefault((part.x.shape[1:], part.context.shape[1:]), []).append(part)
+    for parts in shared.values():
+        for part, output in zip(parts, _outputs(model, network, parts), strict=True):
+            denoised.update(zip(map(id, part.rows), part.denoised(output, model), strict=True))
+    return [[denoised[id(row)] for row in rows] for rows in runs]
+
+
+def _outputs(model: Model, network: nn.Module, parts: Sequence[_Part]) -> list[Tensor]:
+    """What the network makes of each part: in one pass if there is memory for it, else half by half."""
+    sizes = [len(part.x) for part in parts]
+    rows, kind = sum(sizes), (model, parts[0].x.shape[1:])
+    most = model.sharing.most_rows(kind)
+    if most is None or rows <= most:
+        try:
+            inputs = [torch.cat(each) for each in zip(*((p.scaled, p.timestep, p.context) for p in parts), strict=True)]
+            with model.sharing.pass_of(sizes):
+                return list(torch.split(network(*inputs), sizes))
+        except Exception as error:
+            if rows == 1 or not is_out_of_memory(error):
+                raise
+        model.sharing.limit(kind, max(rows // 2, 1))  # not sooner: with the error goes what the pass still held
+    if len(parts) == 1:
+        return [torch.cat([output for half in parts[0].halves() for output in _outputs(model, network, [half])])]
+    middle = len(parts) // 2
+    return _outputs(model, network, parts[:middle]) + _outputs(model, network, parts[middle:])
 
 
 class Guidance:
@@ -110,8 +179,24 @@ class Guidance:
         ]
 
     def __call__(self, ask: Ask) -> Answer:
-        rows = self.rows(ask)
-        return self.combine(rows, denoise_rows(self.model, rows))
+        [answer] = answers([(self, ask)])
+        return answer
+
+    def company(self, ask: Ask) -> Hashable | None:
+        """Equal for runs whose passes can be one; None for a run that goes alone, see `Sharing`."""
+        alone = passes(self.rows(ask))
+        if not self.model.sharing.loose and any(sum(len(row.x) for row in rows) == 1 for rows in alone):
+            return None
+        tokens = tuple((math.lcm(*(row.context.shape[1] for row in rows)), rows[0].context.shape[2]) for rows in alone)
+        return self.model, self.model.sharing, ask.x.shape[1:], tokens
+
+    def most(self, ask: Ask) -> int:
+        """How many runs like this one, itself included, memory has room for in one pass."""
+        rows = max(sum(len(row.x) for row in group) for group in passes(self.rows(ask)))
+        free = free_bytes(self.model.device)
+        fit = rows if free is None else int(free * ROOM / self.model.row_bytes(*ask.x.shape[2:]))
+        known = self.model.sharing.most_rows((self.model, ask.x.shape[1:]))
+        return max(min(fit, fit if known is None else known) // rows, 1)
 
     def rows(self, ask: Ask) -> list[Row]:
         """What the network must be shown to answer: the negative side's rows, then the positive's."""
@@ -129,6 +214,15 @@ class Guidance:
             return Answer(cond)
         uncond = _average([(row.weight, picture) for row, picture in pairs if not row.conditional])
         return Answer(guided(cond, uncond, self.scale), uncond)
+
+
+def answers(asked: Sequence[tuple[Guidance, Ask]]) -> list[Answer]:
+    """The answers to what several runs of one model ask, from passes that they share."""
+    runs = [guidance.rows(ask) for guidance, ask in asked]
+    denoised = denoise_rows(asked[0][0].model, runs)
+    return [
+        guidance.combine(rows, pictures) for (guidance, _), rows, pictures in zip(asked, runs, denoised, strict=True)
+    ]
 
 
 def guided(cond: Tensor, uncond: Tensor, scale: float) -> Tensor:

@@ -10,6 +10,9 @@ from typing import TypeVar, cast
 import torch
 from torch import nn
 
+from diffusion import devices
+from diffusion.batching import Sharing
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -22,12 +25,17 @@ class _Slot:
 class Memory:
     """The networks in use on one device. Safe to use from several threads.
 
-    `dtype` is what a UNet computes in; text encoders and VAEs, where halves overflow, stay in float32.
+    `dtype` is what a UNet computes in; text encoders and VAEs, where halves overflow, stay in float32. `loose_batches`
+    lets runs share passes although it changes the last bits of what they give, see `Sharing`.
     """
 
-    def __init__(self, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, device: torch.device, dtype: torch.dtype = torch.float32, *, loose_batches: bool = False
+    ) -> None:
         self.device = device
         self.dtype = dtype
+        self.sharing = Sharing(device, loose=loose_batches)
+        self._size_bytes = 0
         self._lock = Lock()
         self._slots: dict[Hashable, _Slot] = {}
 
@@ -38,16 +46,23 @@ class Memory:
         with slot.lock:
             if slot.network is None:
                 slot.network = build()
+                self._count()
             return cast(Network, slot.network)
 
     def free(self) -> None:
         """Let go of every network. Whoever uses one just now keeps it until it is done."""
         with self._lock:
             self._slots.clear()
+            self._size_bytes = 0
+        devices.release_cached(self.device)
+        self.sharing.forget_limits()
 
     def size_bytes(self) -> int:
-        """What the weights of the networks take, those mapped from files included."""
+        """What the weights of the networks take, those mapped from files included. Costs nothing to ask."""
+        return self._size_bytes
+
+    def _count(self) -> None:
         with self._lock:
             networks = [slot.network for slot in self._slots.values() if slot.network is not None]
-        weights = {id(weight): weight for network in networks for weight in (*network.parameters(), *network.buffers())}
-        return sum(weight.numel() * weight.element_size() for weight in weights.values())
+            weights = {id(each): each for network in networks for each in (*network.parameters(), *network.buffers())}
+            self._size_bytes = sum(weight.numel() * weight.element_size() for weight in weights.values())

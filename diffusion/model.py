@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion import devices
+from diffusion.batching import Sharing
 from diffusion.checkpoint import CheckpointError, FileIdentity, read_state_dict, under
 from diffusion.detect import Detected, detect
 from diffusion.families import Family
@@ -30,6 +31,12 @@ Conditioning = list[list[Any]]
 Network = TypeVar("Network", bound=nn.Module)
 
 
+ROW_MAPS = 40
+"""What a UNet's pass takes for each of its rows, in feature maps of the latent's size and the network's width: 36 to 40
+by the peak of allocated memory at SD1.5's shape, 2 and 4 rows at 32 × 32 and 64 × 64 latents; 12 to 19 at the bundled
+checkpoint's, which has no wide attention at the finest level."""
+
+
 class ShapeError(ValueError):
     """Pixels or latents of a shape that a VAE does not take."""
 
@@ -41,6 +48,10 @@ class Source:
     file: FileIdentity
     detected: Detected
     memory: Memory = field(compare=False, repr=False)
+
+    def on(self, memory: Memory) -> Source:
+        """The same file for another device."""
+        return self if memory is self.memory else replace(self, memory=memory)
 
     def network(self, part: str, build: Callable[[], Network]) -> Network:
         """The network of a part, from memory or built now. Raises CheckpointError if the file is not what it was."""
@@ -67,6 +78,10 @@ class Model:
     source: Source
     parameterisation: Parameterisation
 
+    def on(self, memory: Memory) -> Model:
+        """The same model on the device of another memory."""
+        return replace(self, source=self.source.on(memory))
+
     @property
     def family(self) -> Family:
         return self.source.detected.family
@@ -88,6 +103,15 @@ class Model:
     def dtype(self) -> torch.dtype:
         return self.source.memory.dtype
 
+    @property
+    def sharing(self) -> Sharing:
+        return self.source.memory.sharing
+
+    def row_bytes(self, height: int, width: int) -> int:
+        """About what each row of a pass takes beside the weights, at a latent's height and width."""
+        channels = self.source.detected.unet.model_channels
+        return ROW_MAPS * channels * height * width * self.dtype.itemsize
+
     def network(self) -> UNet:
         """The UNet, on the model's device and of its dtype, for inference."""
         source = self.source
@@ -103,6 +127,10 @@ class Clip:
     source: Source
     find_embedding: FindEmbedding = field(compare=False, repr=False)
     layer: int = -1
+
+    def on(self, memory: Memory) -> Clip:
+        """The same text encoder on the device of another memory."""
+        return replace(self, source=self.source.on(memory))
 
     def stop_at(self, layer: int) -> Clip:
         """Use the hidden states after another layer: −1 is the last, −2 the one before, …"""
@@ -135,6 +163,10 @@ class Vae:
     """A checkpoint's VAE, between pictures [B, H, W, C] in 0..1 and unscaled latents [B, channels, h, w]."""
 
     source: Source
+
+    def on(self, memory: Memory) -> Vae:
+        """The same VAE on the device of another memory."""
+        return Vae(self.source.on(memory))
 
     @property
     def ratio(self) -> int:

@@ -78,7 +78,8 @@ class Denoising:
         """The last answer, for previews: [B, C, h, w] on the model's scale."""
         self.pending: Ask | None = None
         """What the network is asked next; None at the end."""
-        self._denoise = denoise
+        self.denoiser = denoise
+        """What answers where this run goes alone; a `Guidance` can answer several runs at once."""
         self._latent = latent
         self._parameterisation = parameterisation
         self._scale_factor = scale_factor
@@ -118,7 +119,7 @@ class Denoising:
         """Answer what is pending. True while there is more to do. If the denoiser raises, the step can be repeated."""
         if self.pending is not None:
             with torch.inference_mode():
-                answer = self._denoise(self.pending)
+                answer = self.denoiser(self.pending)
             self.answer(answer)
         return self.pending is not None
 

@@ -17,8 +17,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import nodes
-from graph.paths import Paths
+from diffusion.memory import Memory
+from graph.paths import Paths, Where
 from graph.registry import Registry
+from graph.saving import Series
 from lab.cases import Case, Difference, absolute, relative
 from lab.toy import ToyModel
 
@@ -35,9 +37,11 @@ class Alone:
     """The context of a node that runs by itself."""
 
     paths: Paths
+    memory: Memory = field(default_factory=lambda: Memory(torch.device("cpu")))
     prompt: dict[str, Any] = field(default_factory=dict)
     extra_pnginfo: dict[str, Any] = field(default_factory=dict)
     node_id: str = "1"
+    live: Any = None
     shown: dict[str, list[Any]] = field(default_factory=dict)
 
     def progress(self, value: float, total: float, preview: object | None = None) -> None:
@@ -50,8 +54,14 @@ class Alone:
         """Keep what the node shows."""
         self.shown.setdefault(key, []).extend(entries)
 
+    def series(self, prefix: str, where: Where = "output", *, width: int = 0, height: int = 0) -> Series:
+        """Names for files."""
+        return self.paths.series(prefix, where, width=width, height=height)
+
     def resource(self, kind: type[Any]) -> Any:
-        """There are none."""
+        """Memory is all there is."""
+        if kind is Memory:
+            return self.memory
         raise LookupError(f"a node by itself has no {kind.__name__}")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from diffusion.batching import Sharing
 from diffusion.parameterisation import DiscreteEps, Parameterisation
 
 
@@ -44,6 +45,14 @@ class ToyModel:
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
     parameterisation: Parameterisation = field(default_factory=ToyParameterisation)
+
+    sharing: Sharing = field(default_factory=Sharing)
+
+    def on(self, memory: object) -> ToyModel:
+        return self
+
+    def row_bytes(self, height: int, width: int) -> int:
+        return 4 * self.latent_channels * height * width
 
     def network(self) -> nn.Module:
         return ToyNetwork()

@@ -1,5 +1,6 @@
 """Words to numbers: from a prompt and a CLIP to the conditioning that steers a sampler."""
 
+from diffusion.memory import Memory
 from graph.context import Context
 from graph.node import Node
 from graph.paths import Paths
@@ -35,7 +36,9 @@ class CLIPTextEncode(Node[Conditioning], category="conditioning", display="CLIP 
         return repr([(name, paths.digest(paths.find("embeddings", name))) for name in names])
 
     def run(self, ctx: Context) -> Conditioning:
-        clip = self.clip.stop_at(-self.clip_skip) if self.clip_skip else self.clip
+        clip = self.clip.on(ctx.resource(Memory))
+        if self.clip_skip:
+            clip = clip.stop_at(-self.clip_skip)
         return clip.encode(self.text)
 
 

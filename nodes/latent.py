@@ -5,6 +5,7 @@ import math
 import torch
 
 from diffusion.latents import LatentError
+from diffusion.memory import Memory
 from graph.context import Context
 from graph.node import Node
 from graph.widgets import Int
@@ -45,7 +46,7 @@ class VAEDecode(Node[Image], category="latent", display="VAE Decode"):
     lane = "device"
 
     def run(self, ctx: Context) -> Image:
-        return self.vae.decode(self.samples["samples"])
+        return self.vae.on(ctx.resource(Memory)).decode(self.samples["samples"])
 
 
 class VAEEncode(Node[Latent], category="latent", display="VAE Encode"):
@@ -57,7 +58,7 @@ class VAEEncode(Node[Latent], category="latent", display="VAE Encode"):
     lane = "device"
 
     def run(self, ctx: Context) -> Latent:
-        return {"samples": self.vae.encode(self.pixels)}
+        return {"samples": self.vae.on(ctx.resource(Memory)).encode(self.pixels)}
 
 
 class SetLatentNoiseMask(Node[Latent], category="latent/inpaint", display="Set Latent Noise Mask"):

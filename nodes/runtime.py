@@ -132,7 +132,7 @@ def code() -> str:
     return digest_sources([ROOMS / "nodes", ROOMS / "diffusion"])
 
 
-def environment(device: torch.device, dtype: torch.dtype) -> str:
+def environment(device: torch.device, dtype: torch.dtype, *, loose_batches: bool = False) -> str:
     """Stands for what else numbers depend on: in another environment the same graph may differ in the last bits."""
     facts = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -141,6 +141,7 @@ def environment(device: torch.device, dtype: torch.dtype) -> str:
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "loose_batches": loose_batches,
     }
     return json.dumps(facts, sort_keys=True)
 

@@ -1,9 +1,12 @@
 """Samplers: from noise and a prompt to a latent, one pass of the network at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from typing import Self
 
-from diffusion.samplers import SAMPLER_NAMES
+from diffusion.guidance import Guidance, answers
+from diffusion.memory import Memory
+from diffusion.samplers import SAMPLER_NAMES, Answer, Ask
 from diffusion.sampling import Denoising, denoising
 from diffusion.schedules import SCHEDULE_NAMES
 from graph.context import Context
@@ -16,27 +19,67 @@ MAX_STEPS = 10000
 
 
 class DenoisingSteps:
-    """Denoising as a lane takes it: one step is one pass of the network."""
+    """Denoising as a lane takes it: one step is one pass of the network, shared with other runs of the same model."""
 
-    def __init__(self, begin: Callable[[], Denoising]) -> None:
+    def __init__(self, model: Model, begin: Callable[[Model], Denoising]) -> None:
+        self._model = model
         self._begin = begin
         self._denoising: Denoising | None = None
+        self.company: Hashable | None = None
 
     def start(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._denoising = self._begin()
+        self._denoising = run = self._begin(self._model.on(ctx.resource(Memory)))
+        if run.pending is not None and isinstance(run.denoiser, Guidance):
+            self.company = run.denoiser.company(run.pending)
+
+    @property
+    def most(self) -> int:
+        asked = self._asked()
+        return 1 if asked is None else asked[0].most(asked[1])
 
     def step(self) -> Latent | Unfinished:
-        assert self._denoising is not None
-        more = self._denoising.step()
-        if self._denoising.total:
-            self._ctx.progress(self._denoising.done, self._denoising.total)
-        return UNFINISHED if more else self._denoising.result()
+        return self._go_on(None)
+
+    @classmethod
+    def step_together(cls, members: Sequence[Self]) -> Sequence[Latent | Unfinished | BaseException]:
+        asked = [each for each in (member._asked() for member in members) if each is not None]
+        try:
+            if len(asked) != len(members):
+                raise LookupError("some of the runs have nothing to ask, or nobody who could answer with others")
+            given: Sequence[Answer | None] = answers(asked)
+        except Exception:  # whose fault it is shows when each is answered alone
+            given = [None] * len(members)
+        return [member._outcome(answer) for member, answer in zip(members, given, strict=True)]
 
     def close(self) -> None:
         if self._denoising is not None:
             self._denoising.close()
             self._denoising = None
+
+    def _asked(self) -> tuple[Guidance, Ask] | None:
+        run = self._denoising
+        if run is None or run.pending is None or not isinstance(run.denoiser, Guidance):
+            return None
+        return run.denoiser, run.pending
+
+    def _outcome(self, answer: Answer | None) -> Latent | Unfinished | BaseException:
+        try:
+            return self._go_on(answer)
+        except BaseException as error:  # of this run alone; the others go on
+            return error
+
+    def _go_on(self, answer: Answer | None) -> Latent | Unfinished:
+        """One step, with the answer to what is pending or by a pass of its own."""
+        run = self._denoising
+        assert run is not None
+        if answer is None:
+            run.step()
+        else:
+            run.answer(answer)
+        if run.total:
+            self._ctx.progress(run.done, run.total)
+        return run.result() if run.pending is None else UNFINISHED
 
 
 class KSampler(Node[Latent], category="sampling"):
@@ -78,9 +121,9 @@ class KSampler(Node[Latent], category="sampling"):
 
     def stepper(self) -> Stepper[Latent]:
         return DenoisingSteps(
+            self.model,
             partial(
                 denoising,
-                self.model,
                 seed=self.seed,
                 steps=self.steps,
                 cfg=self.cfg,
@@ -90,7 +133,7 @@ class KSampler(Node[Latent], category="sampling"):
                 negative=self.negative,
                 latent=self.latent_image,
                 denoise=self.denoise,
-            )
+            ),
         )
 
 
@@ -136,9 +179,9 @@ class KSamplerAdvanced(Node[Latent], category="sampling", display="KSampler (Adv
 
     def stepper(self) -> Stepper[Latent]:
         return DenoisingSteps(
+            self.model,
             partial(
                 denoising,
-                self.model,
                 seed=self.noise_seed,
                 steps=self.steps,
                 cfg=self.cfg,
@@ -151,5 +194,5 @@ class KSamplerAdvanced(Node[Latent], category="sampling", display="KSampler (Adv
                 start_step=self.start_at_step,
                 last_step=self.end_at_step,
                 force_full_denoise=self.return_with_leftover_noise == "disable",
-            )
+            ),
         )

@@ -6,18 +6,21 @@ from functools import partial
 
 import torch
 
-from diffusion.devices import best_device
+from diffusion.devices import best_device, is_out_of_memory
 from diffusion.memory import Memory
 from graph.fingerprint import CodeOf
 from graph.library import Surroundings
 from nodes import runtime
 
-CPU_ALLOCATOR = "DefaultCPUAllocator"  # its errors for want of memory have no class of their own, but its name in them
 
+def surroundings(
+    *, code: str | CodeOf | None = None, dtype: torch.dtype = torch.float32, loose_batches: bool = False
+) -> Surroundings:
+    """For all accelerators of the machine, or its CPU. `code` is needed for classes from elsewhere, see Engine.
 
-def surroundings(*, code: str | CodeOf | None = None, dtype: torch.dtype = torch.float32) -> Surroundings:
-    """For all accelerators of the machine, or its CPU. `code` is needed for classes from elsewhere, see Engine."""
-    memories = [Memory(device, dtype) for device in all_devices()]
+    loose_batches: runs share passes of a network even where that changes the last bits of what they give.
+    """
+    memories = [Memory(device, dtype, loose_batches=loose_batches) for device in all_devices()]
     processors = os.cpu_count() or 1
     values = runtime.TensorValues()
     return Surroundings(
@@ -29,7 +32,7 @@ def surroundings(*, code: str | CodeOf | None = None, dtype: torch.dtype = torch
         guard=values,
         relief=partial(free_memory, memories),
         code=runtime.code() if code is None else code,
-        environment=runtime.environment(memories[0].device, dtype),
+        environment=runtime.environment(memories[0].device, dtype, loose_batches=loose_batches),
     )
 
 
@@ -43,10 +46,8 @@ def all_devices() -> list[torch.device]:
 
 def free_memory(memories: Sequence[Memory], error: BaseException) -> bool:
     """After an error for want of memory, let go of all networks; whether it was such an error."""
-    if not isinstance(error, torch.OutOfMemoryError) and CPU_ALLOCATOR not in str(error):
+    if not is_out_of_memory(error):
         return False
     for memory in memories:
         memory.free()
-    if torch.accelerator.is_available():
-        torch.accelerator.empty_cache()
     return True

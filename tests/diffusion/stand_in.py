@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from diffusion.batching import Sharing
 from diffusion.layers.unet import UNet, UNetConfig
 from diffusion.parameterisation import DiscreteEps, Parameterisation
 
@@ -56,7 +57,11 @@ class StandIn:
     latent_channels: int = 4
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
+    sharing: Sharing = field(default_factory=Sharing)
     recording: Recording = field(default_factory=lambda: Recording(0))
+
+    def row_bytes(self, height: int, width: int) -> int:
+        return 40 * WIDTH * height * width * 4
 
     def network(self) -> nn.Module:
         return self.recording

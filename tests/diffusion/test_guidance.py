@@ -136,8 +136,8 @@ def test_rows_of_several_runs_share_a_pass(model: StandIn) -> None:
     alone = [each(ask).denoised for each, ask in zip(guidances, asks, strict=True)]
     model.passes.clear()
     rows = [each.rows(ask) for each, ask in zip(guidances, asks, strict=True)]
-    together = iter(denoise_rows(model, [row for run in rows for row in run]))
-    answers = [each.combine(run, [next(together) for _ in run]) for each, run in zip(guidances, rows, strict=True)]
+    together = denoise_rows(model, rows)
+    answers = [each.combine(*both) for each, both in zip(guidances, zip(rows, together, strict=True), strict=True)]
     assert [each.x for each in model.passes] == [(6, 4, 8, 8), (2, 4, 8, 16)]
     for one, answer in zip(alone, answers, strict=True):
         torch.testing.assert_close(answer.denoised, one, rtol=0, atol=1e-4)

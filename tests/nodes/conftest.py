@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from diffusion.memory import Memory
 from graph.paths import Paths, Where
 from graph.saving import Series
 
@@ -49,7 +51,7 @@ class RecordingContext:
 
 @pytest.fixture
 def ctx(tmp_path: Path) -> RecordingContext:
-    return RecordingContext(Paths(tmp_path))
+    return RecordingContext(Paths(tmp_path), [Memory(torch.device("cpu"))])
 
 
 @pytest.fixture(scope="session")
