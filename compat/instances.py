@@ -23,6 +23,9 @@ class Instances:
         self._idle: OrderedDict[str, Any] = OrderedDict()  # least recently used first
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._idle)
+
     @contextmanager
     def of(self, node_id: str) -> Iterator[Any]:
         """The node's object, for one call."""

@@ -136,6 +136,7 @@ def _import(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(_module_name(path), file)
     assert spec is not None
     assert spec.loader is not None
+    _forget(path, sys.modules)  # of an earlier time, in the same program
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -201,12 +202,17 @@ def _undone_on_error(path: Path) -> Iterator[None]:
         yield
     except BaseException:
         sys.path[:] = search
-        own = _module_name(path)
-        for name in set(sys.modules) - modules:
-            file = getattr(sys.modules[name], "__file__", None) or ""
-            if f"{name}.".startswith(f"{own}.") or file.startswith(f"{path.absolute()}{os.sep}"):
-                del sys.modules[name]
+        _forget(path, set(sys.modules) - modules)
         raise
+
+
+def _forget(path: Path, names: Iterable[str]) -> None:
+    """Of these modules, forget the pack's own, by whatever name it imported them."""
+    own = _module_name(path)
+    for name in list(names):
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if f"{name}.".startswith(f"{own}.") or file.startswith(f"{path.absolute()}{os.sep}"):
+            del sys.modules[name]
 
 
 def _reason(error: BaseException, path: Path) -> str:

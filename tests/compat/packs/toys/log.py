@@ -1,0 +1,3 @@
+"""What ran, for tests to look at."""
+
+RAN = []
