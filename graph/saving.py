@@ -131,11 +131,18 @@ def _claim_on_record(path: Path, ledger: Ledger) -> Reservation:
 
 
 def abandon(reservation: Reservation) -> None:
-    """Remove what a claim of a dead process left that no attempt will take up again; content stays where it is."""
-    path, proof = reservation.path, reservation.proof
-    if (_is_ours(reservation) or _is_proven(reservation)) and not path.stat().st_size:
-        path.unlink()
-    proof.unlink(missing_ok=True)
+    """Remove what a claim of a dead process left and no attempt will take up again; what was saved whole stays."""
+    path = reservation.path
+    if _is_ours(reservation) or _is_proven(reservation):
+        _part(path).unlink(missing_ok=True)
+        if not path.stat().st_size:
+            path.unlink()
+    reservation.proof.unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    """Where the content of a file is written before it is moved into place."""
+    return path.with_name(f".{path.name}.part")
 
 
 def _is_ours(reservation: Reservation) -> bool:
@@ -170,7 +177,7 @@ class Claim:
 
     def __init__(self, series: Series, path: Path, reservation: Reservation | None = None) -> None:
         self.path = path
-        self.part = path.with_name(f".{path.name}.part")
+        self.part = _part(path)
         self.entry = series.entry(path)
         self._series = series
         self._reservation = reservation

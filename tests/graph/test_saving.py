@@ -1,12 +1,19 @@
 """New files: numbered names that nobody takes twice, and no half-written file."""
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from graph import Paths
+from graph.jobs import JobOutput, JobRequest
+from graph.store import Store, StoreLimits
 
 
 def save(paths: Paths, prefix: str, content: bytes = b"x", **values: int) -> str:
@@ -107,3 +114,254 @@ def test_eight_savers_in_two_processes_lose_none_of_800_files(tmp_path: Path) ->
     files = sorted((tmp_path / "output").iterdir())
     assert [file.name for file in files] == [f"pic_{number:05}_.png" for number in range(1, 801)]
     assert len({file.read_bytes() for file in files}) == 800
+
+
+# -- names that survive a crash
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "queue.sqlite", limits=StoreLimits(deaths=1000)) as opened:
+        opened.add(JobRequest("job", {}))
+        opened.start("job").result()
+        yield opened
+
+
+def attempt(
+    paths: Paths, store: Store, *, pictures: int = 2, content: bytes = b"ours", prefix: str = "pic"
+) -> list[str]:
+    """What a task that saves pictures does, each time it runs."""
+    series = paths.series(prefix, ledger=store.ledger("job", "9"))
+    for number in range(pictures):
+        with series.claim(".png", batch_num=number) as file:
+            file.part.write_bytes(content)
+    return [path.name for path in series.files]
+
+
+def below(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_task_that_runs_again_reuses_its_names_until_it_is_recorded(tmp_path: Path, store: Store) -> None:
+    paths = Paths(tmp_path)
+    assert attempt(paths, store, content=b"one") == ["pic_00001_.png", "pic_00002_.png"]
+    save(paths, "pic", b"another")
+    assert attempt(paths, store, pictures=3) == ["pic_00001_.png", "pic_00002_.png", "pic_00004_.png"]
+    store.finish_task("job", JobOutput("9", "9", {})).result()
+    assert attempt(paths, store, pictures=1) == ["pic_00005_.png"]
+    assert below(tmp_path / "output") == {
+        "pic_00001_.png": b"ours", "pic_00002_.png": b"ours", "pic_00003_.png": b"another", "pic_00004_.png": b"ours",
+        "pic_00005_.png": b"ours",
+    }  # fmt: skip
+
+
+def test_tasks_and_jobs_have_names_of_their_own(tmp_path: Path, store: Store) -> None:
+    store.add(JobRequest("other", {})).result()
+    for job_id, node_id in [("job", "1"), ("job", "2"), ("other", "1")] * 2:
+        series = Paths(tmp_path).series("pic", ledger=store.ledger(job_id, node_id))
+        with series.claim(".png") as file:
+            file.part.write_text(f"{job_id} {node_id}")
+    assert below(tmp_path / "output") == {
+        "pic_00001_.png": b"job 1", "pic_00002_.png": b"job 2", "pic_00003_.png": b"other 1",
+    }  # fmt: skip
+
+
+def test_a_name_is_reused_though_prefix_or_folder_are_others_now(tmp_path: Path, store: Store) -> None:
+    paths = Paths(tmp_path)
+    attempt(paths, store, pictures=1, prefix="monday/10-00")
+    series = paths.series("tuesday/b/10-01", ledger=store.ledger("job", "9"))
+    with series.claim(".png") as file:
+        file.part.touch()
+    assert file.entry == {"filename": "10-00_00001_.png", "subfolder": "monday", "type": "output"}
+    with paths.series("x", "temp", ledger=store.ledger("job", "9")).claim(".png") as file:  # not where it was
+        file.part.touch()
+    assert file.path == tmp_path / "temp" / "x_00001_.png"
+
+
+def test_names_with_the_number_in_the_batch_count_on_after_a_crash(tmp_path: Path, store: Store) -> None:
+    paths = Paths(tmp_path)
+    assert attempt(paths, store, pictures=1, prefix="n%batch_num%") == ["n0_00001_.png"]
+    assert attempt(paths, store, pictures=3, prefix="n%batch_num%") == [
+        "n0_00001_.png",
+        "n1_00002_.png",
+        "n2_00003_.png",
+    ]
+
+
+def test_another_kind_of_file_gets_another_name(tmp_path: Path, store: Store) -> None:
+    paths = Paths(tmp_path)
+    attempt(paths, store, pictures=1)
+    with paths.series("pic", ledger=store.ledger("job", "9")).claim(".webp") as file:
+        file.part.touch()
+    assert file.path.name == "pic_00002_.webp"
+
+
+@pytest.mark.parametrize("foreign", [b"", b"ours", b"theirs"])
+def test_what_others_saved_under_our_name_meanwhile_stays(tmp_path: Path, store: Store, foreign: bytes) -> None:
+    paths = Paths(tmp_path)
+    attempt(paths, store, pictures=1)
+    path = tmp_path / "output" / "pic_00001_.png"
+    path.unlink()
+    path.write_bytes(foreign)
+    assert attempt(paths, store, pictures=1) == ["pic_00002_.png"]
+    assert path.read_bytes() == foreign
+
+
+def test_a_file_that_was_removed_meanwhile_is_made_again(tmp_path: Path, store: Store) -> None:
+    paths = Paths(tmp_path)
+    attempt(paths, store)
+    (tmp_path / "output" / "pic_00002_.png").unlink()
+    assert attempt(paths, store) == ["pic_00001_.png", "pic_00002_.png"]
+
+
+def test_an_error_with_a_ledger_leaves_nothing_and_is_tried_again(tmp_path: Path, store: Store) -> None:
+    paths = Paths(tmp_path)
+    series = paths.series("pic", ledger=store.ledger("job", "9"))
+
+    def interrupted() -> None:
+        with series.claim(".png") as file:
+            file.part.write_bytes(b"half")
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        interrupted()
+    assert series.files == []
+    assert below(tmp_path / "output") == {}
+    assert attempt(paths, store, pictures=1) == ["pic_00001_.png"]
+
+
+def test_names_that_others_take_between_intention_and_claim_are_passed_over(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bytes] = []
+    link = os.link
+
+    def link_late(proof: Path, path: Path) -> None:
+        if len(taken) < 2:  # somebody else is quicker
+            taken.append(b"theirs")
+            path.write_bytes(b"theirs")
+        link(proof, path)
+
+    monkeypatch.setattr(os, "link", link_late)
+    assert attempt(Paths(tmp_path), store, pictures=1) == ["pic_00003_.png"]
+    assert list(below(tmp_path / "output").values()) == [b"theirs", b"theirs", b"ours"]
+
+
+def test_a_disk_without_links_will_do(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(proof: Path, path: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    paths = Paths(tmp_path)
+    save(paths, "pic", b"theirs")
+    for _ in range(2):
+        assert attempt(paths, store) == ["pic_00002_.png", "pic_00003_.png"]
+    assert below(tmp_path / "output") == {
+        "pic_00001_.png": b"theirs", "pic_00002_.png": b"ours", "pic_00003_.png": b"ours",
+    }  # fmt: skip
+
+
+# A process that dies, by the clearest of deaths, at its nth step: before or after a call that others could see.
+DIE = """
+import os, signal, sys
+from pathlib import Path
+from graph import Paths
+from graph.jobs import JobRequest
+from graph.store import Store, StoreLimits
+folder, nth = Path(sys.argv[1]), int(sys.argv[2])
+steps = 0
+
+def step():
+    global steps
+    steps += 1
+    if steps == nth:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def deadly(function):
+    def call(*arguments, **more):
+        step()
+        result = function(*arguments, **more)
+        step()
+        return result
+    return call
+
+store = Store(folder / "queue.sqlite", limits=StoreLimits(deaths=1000))
+store.add(JobRequest("job", {}))
+store.recover()
+store.start("job").result()
+ledger = store.ledger("job", "9")
+ledger.keep = deadly(ledger.keep)
+for name in ("link", "open"):
+    setattr(os, name, deadly(getattr(os, name)))
+for name in ("unlink", "replace", "write_bytes"):
+    setattr(Path, name, deadly(getattr(Path, name)))
+series = Paths(folder).series("pic", ledger=ledger)
+for number in range(2):
+    with series.claim(".png") as file:
+        file.part.write_bytes(b"ours")
+store.requeue("job", "done").result()
+store.close()
+print(steps)
+"""
+
+
+def die(folder: Path, nth: int) -> int | None:
+    """Run DIE; the number of its steps if it survived."""
+    command = [sys.executable, "-c", DIE, str(folder), str(nth)]
+    done = subprocess.run(command, cwd=Path(__file__).resolve().parents[2], stdout=subprocess.PIPE, text=True)
+    assert done.returncode in (0, -signal.SIGKILL)
+    return int(done.stdout) if done.returncode == 0 else None
+
+
+def others_do_nothing(folder: Path) -> None:
+    pass
+
+
+def others_save(folder: Path) -> None:
+    save(Paths(folder), "pic", b"theirs")
+
+
+def others_clean_up(folder: Path) -> None:
+    """Remove what is empty, and save under the names that this frees; leave one file empty."""
+    for path in (folder / "output").glob("*.png"):
+        if not path.read_bytes():
+            path.unlink()
+    save(Paths(folder), "pic", b"theirs")
+    (folder / "output" / "pic_00004_.png").touch()
+
+
+@pytest.mark.parametrize("others", [others_do_nothing, others_save, others_clean_up])
+def test_killed_at_any_step_a_rerun_loses_nothing_and_leaves_nothing(
+    tmp_path: Path, others: Callable[[Path], None]
+) -> None:
+    total = die(tmp_path / "whole", 0)
+    assert total
+    for nth in range(1, total + 1, 1 if others is others_do_nothing else 3):
+        folder = tmp_path / str(nth)
+        assert die(folder, nth) is None
+        output = folder / "output"
+        others(folder)
+        theirs = {name: data for name, data in below(output).items() if not name.startswith(".") and data == b"theirs"}
+        empty = {name for name in below(output) if name == "pic_00004_.png"}
+        with Store(folder / "queue.sqlite", limits=StoreLimits(deaths=1000)) as store:
+            store.recover()
+            store.start("job").result()
+            names = attempt(Paths(folder), store)
+        found = below(output)
+        assert {name: found[name] for name in names} == dict.fromkeys(names, b"ours"), nth
+        assert found == {**dict.fromkeys(names, b"ours"), **theirs, **dict.fromkeys(empty, b"")}, nth
+        assert len(names) == 2
+
+
+@pytest.mark.parametrize("end", ["cancelled", "poison"])
+def test_a_job_that_does_not_begin_again_leaves_no_empty_file(tmp_path: Path, end: str) -> None:
+    total = die(tmp_path / "whole", 0)
+    assert total
+    for nth in range(1, total + 1, 3):
+        folder = tmp_path / str(nth)
+        die(folder, nth)
+        with Store(folder / "queue.sqlite", limits=StoreLimits(deaths=1 if end == "poison" else 1000)) as store:
+            store.recover()
+            if end == "cancelled":
+                store.finish("job", "cancelled").result()
+        assert set(below(folder / "output").items()) <= {(f"pic_{n:05}_.png", b"ours") for n in (1, 2)}, nth
