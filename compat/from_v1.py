@@ -104,7 +104,7 @@ class V1Node(Node[Any]):
 
     def needs(self) -> Iterable[str]:
         """What check_lazy_status asks for. Without it, lazy inputs stay None."""
-        if not hasattr(self.declared.cls, "check_lazy_status"):
+        if self.declared.trait("check_lazy_status") is None:
             return ()
         with self.instances.of("") as instance:
             asked = settled(instance.check_lazy_status(**self._arguments(self.values, self._hidden(None))))

@@ -13,11 +13,11 @@ class Twice:
     @classmethod
     def INPUT_TYPES(cls):
         return {
-            "required": {"value": ("INT", {"rawLink": True}), "show": ("BOOLEAN", {"default": False})},
-            "optional": {"display": ("STRING", {"default": ""})},
+            "required": {"value": ("INT", {"rawLink": True})},
+            "optional": {"show": ("BOOLEAN", {"default": False}), "display": ("STRING", {"default": ""})},
         }
 
-    def expand(self, value, show, display=""):
+    def expand(self, value, show=False, display=""):
         graph = GraphBuilder()
         first = graph.node("ToyAdd", a=value, b=0)
         second = graph.node("ToyAdd", a=first.out(0), b=first.out(0))
@@ -128,11 +128,11 @@ class WhileOpen:
     @classmethod
     def INPUT_TYPES(cls):
         return {
-            "required": {"condition": ("BOOLEAN", {"default": True})},
-            "optional": {"value0": ("*",), "value1": ("*",)},
+            "required": {},
+            "optional": {"condition": ("BOOLEAN", {"default": True}), "value0": ("*",), "value1": ("*",)},
         }
 
-    def begin(self, condition, value0=None, value1=None):
+    def begin(self, condition=True, value0=None, value1=None):
         return ("flow", *((value0, value1) if condition else (ExecutionBlocker(None), ExecutionBlocker(None))))
 
 

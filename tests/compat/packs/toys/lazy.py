@@ -15,7 +15,7 @@ class Mix:
             "required": {
                 "a": ("INT", {"lazy": True}),
                 "b": ("INT", {"lazy": True}),
-                "mask": ("FLOAT", {"default": 0.5}),
+                "mask": ("FLOAT,INT", {"default": 0.5}),
             }
         }
 
