@@ -6,11 +6,12 @@ import argparse
 import os
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:  # importing torch takes seconds, and --help shall not wait for it
     from compat.packs import PackReport
@@ -167,7 +168,8 @@ def report(name: str, result: Result, paths: Paths, times: str) -> int:
         for entry in shown.get("images", ()):
             print(f"{name}{pretty(paths.folders[entry['type']] / entry['subfolder'] / entry['filename'])}")
     if not result.failures:
-        print(f"{name}{times}")
+        if times:  # else all was remembered
+            print(f"{name}{times}")
         return DONE
     for failure in result.failures:
         print(f"{name}{failure}", file=sys.stderr)
@@ -311,7 +313,16 @@ def pretty(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def leave(status: int) -> NoReturn:
+    """End the process, also with a thread that hangs in a node that was given up: that would stop an orderly end."""
+    if threading.active_count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal may not know every character
-    sys.exit(main())
+    leave(main())

@@ -142,7 +142,7 @@ class _Inquiry:
         if others:
             given = ", ".join(f"{name!r} comes from {_name(sources[name])}" for name in others)
             return "source", f"it is given something else than when it last ran ({given})", ()
-        return "forgotten", "nothing has changed since it last ran, but its result is not kept any more", ()
+        return "forgotten", "nothing has changed since it last ran, but its result was not kept", ()
 
     def _why_never(self, work: Work, sources: Mapping[str, Work]) -> tuple[Reason, str]:
         cls = work.task.spec.node

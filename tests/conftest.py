@@ -1,6 +1,7 @@
-"""What all tests share: a checkpoint in the layout of Stable Diffusion 1, small and never trained."""
+"""What all tests share: a checkpoint in the layout of Stable Diffusion 1, never trained, and a folder with it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 from diffusion.layers.unet import UNet, UNetConfig
 from diffusion.layers.vae import VAE, VAEConfig
 from diffusion.text.encoder import TextConfig, expected_shapes
+from tests.cli import House
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +43,11 @@ def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {name: tensor.half().contiguous() for name, tensor in tensors.items()}, path, {"darkroom": json.dumps(hints)}
     )
     return path
+
+
+@pytest.fixture
+def house(tmp_path: Path, small_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> House:
+    models = tmp_path / "models" / "checkpoints"
+    models.mkdir(parents=True)
+    shutil.copy(small_checkpoint, models / "small.safetensors")
+    return House(tmp_path, capsys)
