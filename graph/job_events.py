@@ -70,6 +70,10 @@ FIELDS: Mapping[type[Any], tuple[str, ...]] = {
     cls: tuple(item.name for item in fields(cls)) for cls in CLASSES.values()
 }
 
+TUPLES: Mapping[type[Any], tuple[str, ...]] = {
+    cls: tuple(item.name for item in fields(cls) if str(item.type).startswith("tuple")) for cls in CLASSES.values()
+}
+
 
 class PastError(Exception):
     """An error of an earlier process, as it was written down: its class, its text and the lines of its traceback."""
@@ -94,12 +98,10 @@ def from_json(text: str) -> Event | JobEvent | None:
     cls = CLASSES.get(content.pop("event", ""))
     if cls is None or content.keys() != set(FIELDS[cls]):
         return None
-    for item in fields(cls):
-        value = content[item.name]
-        if str(item.type).startswith("tuple"):
-            content[item.name] = tuple(tuple(each) if isinstance(each, list) else each for each in value)
-        elif item.name == "error":
-            content["error"] = PastError(value["kind"], value["text"], tuple(value["trace"]))
+    for name in TUPLES[cls]:
+        content[name] = tuple(tuple(each) if isinstance(each, list) else each for each in content[name])
+    if (error := content.get("error")) is not None:
+        content["error"] = PastError(error["kind"], error["text"], tuple(error["trace"]))
     found: Event | JobEvent = cls(**content)
     return found
 

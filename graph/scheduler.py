@@ -256,12 +256,13 @@ class Scheduler:
         try:
             job = await answer(self._store.start(job_id))
         except StoreError as error:
+            self._let_store_rest()
             log.error("Job %s cannot begin: %s", job_id, error)
             is_there = await self._may_be(job_id, "pending")
             self._leave(active)
             if is_there:
                 self._waiting.add(active.turn)
-                self._let_store_rest()
+            self._begin_jobs()
             return
         await self._tell(job_id, JobStarted(job_id, job.attempts))
         end = await self._attempt(active, job)
@@ -303,10 +304,10 @@ class Scheduler:
                     written = self._store.finish(job_id, end.state, end.reason, end.problems)
                 return await answer(written)
             except StoreError as error:
+                self._let_store_rest()
                 log.error("The end of job %s (%s) cannot be written down: %s", job_id, end.state, error)
                 if self._closing or not await self._may_be(job_id, "running"):
                     return None
-                self._let_store_rest()
                 await self._store_may_work.wait()
 
     async def _may_be(self, job_id: str, state: JobState) -> bool:
@@ -358,7 +359,7 @@ class Scheduler:
                 waiter.set_result(end)
 
     def _let_store_rest(self) -> None:
-        if self._resting is None:
+        if self._resting is None and not self._closing:
             self._store_may_work.clear()
             self._resting = asyncio.get_running_loop().call_later(self._again_s, self._ask_store_again)
 

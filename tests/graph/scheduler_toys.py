@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -114,7 +115,18 @@ class Keep(Node[None], category="toys", output=True):
         ctx.show("files", [claim.entry])
 
 
-REGISTRY = Registry(Toy, Held, Loader, Keep)
+class Loud(Node[None], category="toys", output=True):
+    """Shows more text than may fit on a disk."""
+
+    size: int = Int(default=0)
+
+    pure = False
+
+    def run(self, ctx: Context) -> None:
+        ctx.show("text", [secrets.token_hex(self.size)])
+
+
+REGISTRY = Registry(Toy, Held, Loader, Keep, Loud)
 
 
 @dataclass
