@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from graph.context import Cancelled, LiveGraph
@@ -64,7 +65,6 @@ class NodeContext:
         self._series: list[Series] = []
         self.node_id = node_id
         self.call = 0
-        self.call = 0
         self.is_over = False  # nobody waits for this node any more
         self.shown: dict[str, list[Any]] = {}
 
@@ -76,8 +76,18 @@ class NodeContext:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that the node saved."""
-        return tuple(str(path) for series in self._series for path in series.files)
+        """The files that the node saved: those of its series, and those that it shows, since some save on their own."""
+        saved = (path for series in self._series for path in series.files)
+        return tuple(dict.fromkeys(str(path) for path in (*saved, *self._shown_files())))
+
+    def _shown_files(self) -> Iterator[Path]:
+        for entries in self.shown.values():
+            for entry in entries:
+                match entry:
+                    case {"filename": str(name), "type": "output" | "temp" as where}:
+                        path = self.paths.folders[where] / str(entry.get("subfolder", "")) / name
+                        if path.is_file():
+                            yield path
 
     @property
     def prompt(self) -> Mapping[str, Any]:

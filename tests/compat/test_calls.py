@@ -1,13 +1,17 @@
 """How functions of V1 classes are called, and what becomes of what they return."""
 
 import asyncio
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from graph import Graph, plan
-from graph.events import NodeBlocked, NodeProgress
+from graph import Graph, Lanes, plan
+from graph.effects import Effects
+from graph.events import NodeBlocked, NodeProgress, NodeWarned
 from graph.given import Many
-from tests.compat.house import House
+from nodes.runtime import TensorValues
+from tests.compat.house import House, Prompt
 
 ADD = {"1": ("ToyAdd", {"a": 1, "b": ["2", 0]}), "2": ("ToyAdd", {"a": 5})}
 
@@ -133,6 +137,46 @@ def test_one_failing_output_does_not_stop_a_good_one(house: House) -> None:
     )
     assert [str(failure) for failure in result.failures] == ["ToyFail (node 1) failed: RuntimeError: on purpose"]
     assert result.ui["2"]["text"] == [11]
+
+
+def test_an_output_node_saves_again_only_if_its_file_has_gone(lanes: Lanes, tmp_path: Path) -> None:
+    house = House(lanes, tmp_path, effects=Effects())
+    folder = house.paths.folders["output"]
+    folder.mkdir()
+    prompt: Prompt = {"1": ("ToySave", {"text": "hello", "folder": str(folder)})}
+    shown = {"files": [{"filename": "toy.txt", "subfolder": "", "type": "output"}]}
+    assert house.run(prompt).ui["1"] == shown
+    assert house.run(prompt).ui["1"] == shown
+    assert house.ran() == ["save"]
+    (folder / "toy.txt").unlink()
+    house.run(prompt)
+    assert house.ran() == ["save"]
+
+
+class TestSpoiling:
+    PROMPT: ClassVar[Prompt] = {
+        "1": ("ToyTensor", {}),
+        "2": ("ToySpoil", {"latent": ["1", 0], "tensor": False}),
+        "3": ("ToySpoil", {"latent": ["1", 0], "tensor": True}),
+    }
+
+    def test_a_node_that_writes_into_a_dict_writes_into_its_own(self, house: House) -> None:
+        result = house.run(self.PROMPT, "1", "2")
+        assert result.outputs["1"][0].keys() == {"samples"}
+        assert result.outputs["2"][0].keys() == {"samples", "mine"}
+
+    def test_a_node_that_writes_into_a_tensor_is_named_and_what_it_spoiled_is_computed_again(
+        self, lanes: Lanes, tmp_path: Path
+    ) -> None:
+        house = House(lanes, tmp_path, guard=TensorValues())
+        house.run(self.PROMPT, "2")
+        assert house.ran() == ["tensor"]
+        assert house.of_kind(NodeWarned) == []
+        assert house.run(self.PROMPT, "3").failures == ()
+        (warned,) = house.of_kind(NodeWarned)
+        assert "ToySpoil (node 3) wrote into what it was given as latent" in warned.message
+        house.run(self.PROMPT, "3")
+        assert house.ran() == ["tensor"]
 
 
 class TestLists:

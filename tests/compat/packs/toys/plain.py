@@ -1,7 +1,9 @@
 """Ordinary classes: numbers, outputs of every form, UI, hidden inputs, state, progress."""
 
 import itertools
+from pathlib import Path
 
+import torch
 from comfy.comfy_types import IO, ComfyNodeABC, InputTypeDict
 from comfy.utils import ProgressBar
 
@@ -165,6 +167,19 @@ class Steps:
         return (steps,)
 
 
+class Tensor:
+    RETURN_TYPES = ("LATENT",)
+    FUNCTION = "give"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def give(self):
+        RAN.append("tensor")
+        return ({"samples": torch.zeros(4)},)
+
+
 class Spoil:
     """Writes into what it is given."""
 
@@ -201,7 +216,21 @@ class Link(Show):
         return (value,)
 
 
+class Save(Show):
+    """Saves a file without anyone's help."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"text": ("STRING",), "folder": ("STRING",)}}
+
+    def show(self, text, folder):
+        RAN.append("save")
+        Path(folder, "toy.txt").write_text(text)
+        return {"ui": {"files": [{"filename": "toy.txt", "subfolder": "", "type": "output"}]}}
+
+
 CLASSES = {
+    "ToySave": Save,
     "ToyAdd": Add,
     "ToyShow": Show,
     "ToyForms": Forms,
@@ -212,6 +241,7 @@ CLASSES = {
     "ToySame": Same,
     "ToySteps": Steps,
     "ToySpoil": Spoil,
+    "ToyTensor": Tensor,
     "ToyFail": Fail,
     "ToyLink": Link,
 }
