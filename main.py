@@ -58,17 +58,21 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where models, input, output and temp lie (default: here)",
     )
-    cache = argparse.ArgumentParser(add_help=False)
-    cache.add_argument(
+    engine = argparse.ArgumentParser(add_help=False)
+    engine.add_argument(
         "--cache-dir", type=Path, metavar="DIR", help="keep results there, so that the next time only what changed runs"
     )
-    cache.add_argument(
+    engine.add_argument(
         "--cache-size", type=size_bytes, default=size_bytes("10G"), metavar="SIZE",
         help="how much to keep there at most, such as 500M or 20G (default: 10G)",
     )  # fmt: skip
+    engine.add_argument(
+        "--batch-loose", action="store_true",
+        help="let more runs share passes of a network, although their last bits may then differ from running alone",
+    )  # fmt: skip
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", parents=[base, cache], help="run workflows and say where their pictures are")
+    run = commands.add_parser("run", parents=[base, engine], help="run workflows and say where their pictures are")
     run.add_argument(
         "files", type=Path, nargs="+", metavar="FILE",
         help="a workflow in API form, or a PNG that carries one; several run together and share what they can",
@@ -78,17 +82,13 @@ def parser() -> argparse.ArgumentParser:
         "--node-limit", type=seconds, metavar="SECONDS",
         help="give up a node that takes longer, or a single step of one that works in steps",
     )  # fmt: skip
-    run.add_argument(
-        "--batch-loose", action="store_true",
-        help="let more samplers share passes, although their last bits may then differ from running alone",
-    )  # fmt: skip
     run.set_defaults(command=run_command)
 
     check = commands.add_parser("check", parents=[base], help='say everything that is wrong with workflows, or "ok"')
     check.add_argument("files", type=Path, nargs="+", metavar="FILE")
     check.set_defaults(command=check_command)
 
-    plan = commands.add_parser("plan", parents=[base, cache], help="show what would run, in order")
+    plan = commands.add_parser("plan", parents=[base, engine], help="show what would run, in order")
     plan.add_argument("file", type=Path, metavar="FILE")
     plan.add_argument("--explain", action="store_true", help="say for every node why it would run, or why not")
     plan.set_defaults(command=plan_command)
@@ -281,8 +281,9 @@ class House:
         from nodes import runtime
         from nodes.surroundings import surroundings
 
+        code = packs.code_of(self.packs, runtime.code())
         return Session(
-            self.registry, self.paths, surroundings(code=packs.code_of(self.packs, runtime.code())),
+            self.registry, self.paths, surroundings(code=code, loose_batches=self.options.batch_loose),
             cache_dir=self.cache_dir, disk_bytes=self.options.cache_size,
             limit_s=getattr(self.options, "node_limit", None),
         )  # fmt: skip

@@ -149,6 +149,9 @@ def _inputs(node: AnyNode) -> dict[str, Any]:
         inputs = dict(node.inputs)
     else:
         schema = node.schema()
+        if any(item.name not in schema.inputs for item in dataclasses.fields(node)):  # type: ignore[arg-type]
+            name = type(node).__name__
+            raise BuildError(f"{name} names its inputs by itself; write it as call({name}, …).")
         inputs = {
             item.name: vars(node)[item.name]
             for item in dataclasses.fields(node)  # type: ignore[arg-type]  # every subclass of Node is a dataclass

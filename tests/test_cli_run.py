@@ -91,6 +91,17 @@ def test_a_file_that_cannot_run_does_not_stop_the_others(house: House) -> None:
     assert second == f"{house.base / 'absent.json'}: No such file or directory; give the name of a workflow file."
 
 
+def test_runs_may_share_passes_more_loosely_and_are_not_confused_with_others(house: House) -> None:
+    files = [variant(house, "one", seed=1, cfg=1.0), variant(house, "two", seed=2, cfg=1.0)]
+    cache = house.base / "cache"
+    assert house.call("run", *files, "--batch-loose", "--cache-dir", cache)[0] == 0
+    assert len(list((house.base / "output").iterdir())) == 2
+    loose = house.call("plan", files[0], "--explain", "--batch-loose", "--cache-dir", cache)[1]
+    strict = house.call("plan", files[0], "--explain", "--cache-dir", cache)[1]
+    assert "on disk" in loose
+    assert "loose_batches changed from True to False" in strict
+
+
 def test_changes_are_made_to_every_workflow(house: House) -> None:
     files = [variant(house, "one"), variant(house, "two")]
     assert house.call("run", *files, "--set", "save.filename_prefix=same")[0] == 0

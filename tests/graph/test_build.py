@@ -15,6 +15,7 @@ from graph.build import BuildError, build, call, expansion
 from graph.document import DocumentNode
 from graph.node import Out
 from graph.read.api import read_api
+from nodes.logic import LazySwitch
 from tests.graph.toys import REGISTRY, Add, Divide, Pick, Show, graph
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -120,6 +121,12 @@ def test_a_chain_of_any_length_is_built() -> None:
     assert build(node).nodes["5001"].inputs == {"a": Link("5000", 0)}
 
 
+def test_a_class_that_names_its_inputs_by_itself_is_called() -> None:
+    one, two = Add(a=1), Add(a=2)
+    document = build(s=call(LazySwitch, index=1, value0=one.out, value1=two.out))
+    assert document.nodes["s"].inputs == {"index": 1, "value0": Link("1", 0), "value1": Link("2", 0)}
+
+
 def test_classes_found_by_name_are_called() -> None:
     divide = call(REGISTRY["Divide"], a=7, b=2)
     document = build(Show(value=call(REGISTRY["Add"], a=divide.out[1]).out))
@@ -144,6 +151,10 @@ def test_classes_found_by_name_are_called() -> None:
         (lambda: build(Split(whole=Link("9", 0))), "A node is given a Link (to node '9'); give it another node's .out"),
         (lambda: build(Add(), Other.Add()), "Two classes of this workflow are called 'Add'; rename one."),
         (lambda: build(**dict.fromkeys("ab", Add())), "One node has several names; give each node one of them: a, b."),
+        (
+            lambda: build(LazySwitch(index=0, values={})),
+            "LazySwitch names its inputs by itself; write it as call(LazySwitch, …).",
+        ),
         (lambda: expansion(Add()), "A result of the expansion is a node; give the node's output: .out."),
         (lambda: expansion(Divide().out), "A result of the expansion is all outputs of Divide at once; say which:"),
     ],
