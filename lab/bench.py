@@ -233,6 +233,8 @@ CASES: dict[str, Callable[[], dict[str, object]]] = {
     "ceilings": ceilings,
 }
 
+ROOMS = ("engine", "overlap", "store")  # each has a module lab.bench_NAME, whose rows of JSON have a case and a unit
+
 
 def run_case(name: str) -> dict[str, object]:
     """Run one case in this process."""
@@ -264,6 +266,14 @@ def line(name: str, result: dict[str, object], last: dict[str, object] | None) -
     return text
 
 
+def row_line(row: dict[str, object]) -> str:
+    """A row of one of ROOMS, with its trace below it."""
+    trace = row.get("trace", ())
+    assert isinstance(trace, list | tuple)
+    figures = ", ".join(f"{key} {value}" for key, value in row.items() if key not in ("case", "unit", "trace"))
+    return "\n".join([f"{row['case']:30} {row['unit']}: {figures}", *(f"    {each}" for each in trace)])
+
+
 def main() -> None:
     """Run every case (or those whose names contain the argument), print a table, write JSON."""
     parser = argparse.ArgumentParser(prog="python -m lab.bench", description=__doc__)
@@ -275,7 +285,8 @@ def main() -> None:
         print(json.dumps(run_case(arguments.case)))
         return
 
-    checkpoint()
+    if any(arguments.only in name for name in CASES):
+        checkpoint()
     last = json.loads(LAST.read_text()) if LAST.exists() else {}
     results: dict[str, object] = dict(last)
     for name in (name for name in CASES if arguments.only in name):
@@ -288,13 +299,10 @@ def main() -> None:
         else:
             print(line(name, result, last.get(name)), flush=True)
         results[name] = result
-    if arguments.only in "engine":
-        results["engine"] = shapes = in_own_process(["lab.bench_engine"])
-        for case in shapes:
-            figures = ", ".join(
-                f"{key.removesuffix('_us')} {value}" for key, value in case.items() if key.endswith("_us")
-            )
-            print(f"{case['case']:30} {case['nodes']} nodes, {case['unit']}: {figures}")
+    for room in (room for room in ROOMS if arguments.only in room):
+        results[room] = rows = in_own_process([f"lab.bench_{room}"])
+        for row in rows:
+            print(row_line(row), flush=True)
     results["references"] = {name: asdict(reference) for name, reference in REFERENCES.items()}
     BUILD.mkdir(exist_ok=True)
     beside = LAST.with_suffix(".part")
