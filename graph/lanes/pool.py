@@ -65,7 +65,7 @@ class Pool:
         """Take a slice; after close() it is dropped."""
         with self._changed:
             if not self._closed:
-                heappush(self._waiting, (new.urgency, next(self._arrivals), new))
+                self._push((new,))
                 self._call()
 
     def close(self) -> None:
@@ -97,6 +97,10 @@ class Pool:
         return lost
 
     # -- under the lock
+
+    def _push(self, slices: Iterable[Slice]) -> None:
+        for new in slices:
+            heappush(self._waiting, (new.urgency, next(self._arrivals), new))
 
     def _call(self) -> None:
         """See to it that somebody looks after what waits."""
@@ -161,14 +165,17 @@ class Pool:
             self._call()
         return slices
 
-    def _next(self, me: _Thread, own: Iterable[Slice]) -> Sequence[Slice]:
-        """End what the thread worked on, which made some of this lane's own ready, and begin anew; none at the end."""
+    def _next(self, me: _Thread, own: list[Slice]) -> Sequence[Slice]:
+        """End what the thread worked on, which made some of this lane's own ready, and begin anew; none at the end.
+
+        Takes the slices out of `own`.
+        """
         me.slices = ()
         self._working -= 1
         self._ended += 1
         if not self._closed:
-            for new in own:
-                heappush(self._waiting, (new.urgency, next(self._arrivals), new))
+            self._push(own)
+        own.clear()
         is_in_the_way = self._working and self._ended - me.ended_before > CROWD * (self._working + 1)
         if (is_in_the_way or not self._waiting) and not self._await_turn():
             return ()
@@ -184,18 +191,20 @@ class Pool:
                 slices = self._begin(me) if self._await_turn() else ()
             while slices:
                 ready = _work(slices)
+                slices = ()  # a thread at rest holds on to nothing: a slice leads to a run, and that to its values
                 others = [new for new in ready if new.lane not in self._names]
                 if others:
                     with self._changed:
                         if me.is_given_up:
                             return
                         me.slices = ()  # from here on it cannot be given up
-                    for new in others:
-                        self._put(new)
+                    ready = [new for new in ready if new.lane in self._names]
+                    while others:
+                        self._put(others.pop(0))
                 with self._changed:
                     if me.is_given_up:
                         return
-                    slices = self._next(me, [new for new in ready if new.lane in self._names] if others else ready)
+                    slices = self._next(me, ready)
 
 
 def _work(slices: Sequence[Slice]) -> list[Slice]:

@@ -22,9 +22,9 @@ from graph.cache.form import from_form, to_form
 from graph.cache.tiered import TieredCache
 from graph.given import Blocked, Many
 from tests.graph.blocks import Block, Blocks, Handle, entry, expected, size_bytes
+from tests.graph.toys import PATIENCE_S
 
 HOUSE = Path(__file__).resolve().parents[2]
-PATIENCE_S = 60  # a test that waits longer for another thread has failed
 PLENTY = 2**30
 
 plain = st.recursive(
