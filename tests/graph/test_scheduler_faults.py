@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from graph import Context, Node, Registry
 from graph.job_events import JobFinished, JobRequeued
 from graph.journal import LEAP
 from graph.store import StoreError
-from tests.graph.scheduler_toys import PATIENCE_S, House, World, held, live, node, toy
+from tests.graph.scheduler_toys import PATIENCE_S, REGISTRY, House, World, held, live, node, toy
 
 HOUSE = Path(__file__).resolve().parents[2]
 
@@ -118,16 +119,27 @@ def test_closing_does_not_wait_for_a_store_that_cannot_write(tmp_path: Path, cap
     live(tmp_path, second, world=world)
 
 
-def test_an_engine_that_breaks_off_fails_the_job_and_the_queue_goes_on(tmp_path: Path) -> None:
+class Lost(Node[int], category="toys"):
+    """Wants a lane that no engine has."""
+
+    lane = "nowhere"  # type: ignore[assignment]
+
+    def run(self, ctx: Context) -> int:
+        return 1
+
+
+def test_a_run_that_breaks_off_fails_the_job_and_the_queue_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def scenario(house: House) -> None:
-        house.world.gates.default_factory = None  # type: ignore[assignment]
-        await house.submit("a", held("a"))
+        await house.submit("a", {"lost": node("Lost"), "keep": node("Keep", value=["lost", 0])})
         await house.submit("b", toy("b"))
         a, b = await house.ends("a", "b")
         assert (a.state, b.state) == ("failed", "succeeded")
-        assert "KeyError" in a.reason
+        assert "The run broke off: LookupError: there is no lane" in a.reason
 
-    live(tmp_path, scenario, at_once=1)
+    live(tmp_path, scenario, at_once=1, registry=Registry(Lost, *REGISTRY.values()))
+    assert "Job a broke off" in caplog.text
 
 
 def test_after_an_abrupt_end_a_job_begins_again_and_repeats_no_recorded_output(tmp_path: Path) -> None:
