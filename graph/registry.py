@@ -100,7 +100,7 @@ def describe_class(schema: Schema, paths: Paths) -> dict[str, Any]:
         "input": inputs,
         "input_order": {group: list(specs) for group, specs in inputs.items()},
         "output": [output.type for output in schema.outputs],
-        "output_is_list": [False] * len(schema.outputs),
+        "output_is_list": [output.whole for output in schema.outputs],
         "output_name": [output.name for output in schema.outputs],
         "name": schema.name,
         "display_name": schema.display,

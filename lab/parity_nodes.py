@@ -41,6 +41,7 @@ class Alone:
     prompt: dict[str, Any] = field(default_factory=dict)
     extra_pnginfo: dict[str, Any] = field(default_factory=dict)
     node_id: str = "1"
+    call: int = 0
     live: Any = None
     shown: dict[str, list[Any]] = field(default_factory=dict)
 
