@@ -232,7 +232,7 @@ def merge(schema: Schema, results: Sequence[tuple[Any, ...]], *, mapped: bool) -
                     f"it declares its output {output.name} as a list, but gave {type(value).__name__}; "
                     "that is a fault of the node class"
                 )
-        columns.append(Many(values))
+        columns.append(values[0] if len(values) == 1 else Many(values))
     return tuple(columns)
 
 

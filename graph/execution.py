@@ -26,7 +26,7 @@ from graph.events import (
 from graph.expand import ExpansionError, expand
 from graph.given import Again, Blocked, Expansion, Many
 from graph.lanes import Company, Slice, Urgency
-from graph.loops import connect, next_iteration
+from graph.loops import LoopError, connect, next_iteration
 from graph.node import UNFINISHED, SharedStepper
 from graph.result import NodeTimeout
 from graph.work import Slot, Work
@@ -114,7 +114,7 @@ class Run(Accounts):
             if not work.calls:
                 return self._finish(work, merge(work.task.schema, (), mapped=True))
             results = [self._call(work, number) for number in range(len(work.calls))]
-            given = await asyncio.gather(*(each if isinstance(each, Awaitable) else _at_once(each) for each in results))
+            given = await _together(results)
             work.results += [_of_call(work, each) for each in given[:-1]]
             return self._took(work, given[-1], began)
         except asyncio.CancelledError:
@@ -145,11 +145,9 @@ class Run(Accounts):
                     work.started = False
                 self._emit(NodesCached(self.id, (task.id,)))
                 return self._end_work(work, entry.outputs, entry.ui)
-        given = arguments(task, board.works, work.asked)
-        if task.schema.foreign:
-            given = {name: shells(value) for name, value in given.items()}
-            if self._house.guard is not None:
-                work.guarded = {name: self._house.guard.versions(value) for name, value in given.items()}
+        given = self._arguments(work)
+        if task.schema.foreign and self._house.guard is not None:
+            work.guarded = {name: self._house.guard.versions(value) for name, value in given.items()}
         several = calls(task.schema, given)
         work.calls = [given] if several is None else several
         work.mapped = several is not None and len(several) != 1
@@ -158,11 +156,15 @@ class Run(Accounts):
         work.context = NodeContext(self, task.id, work.display_id, work.lane)
         return None
 
+    def _arguments(self, work: Work) -> dict[str, Any]:
+        given = arguments(work.task, self.board.works, work.asked)
+        return {name: shells(value) for name, value in given.items()} if work.task.schema.foreign else given
+
     def _ask(self, work: Work) -> Iterable[Slice] | None:
         """What else the node needs of its lazy inputs: None if nothing, else the slices that bring it."""
         task, board = work.task, self.board
         while True:
-            given = arguments(task, board.works, work.asked)
+            given = self._arguments(work)
             several = calls(task.schema, given)
             wanted: set[str] = set()
             for each in [given] if several is None else several:
@@ -193,19 +195,21 @@ class Run(Accounts):
         assert work.calls is not None
         assert work.context is not None
         schema, given = work.task.schema, work.calls[number]
-        work.context.call = number
         if (block := blocked(given, schema)) is not None:
             if block.message is not None:
                 self._emit(NodeBlocked(self.id, work.task.id, work.display_id, schema.name, block.message))
             return Blocked()
         node = work.task.spec.node.build(given)
-        assert work.context is not None
         context = work.context.of_call(number) if number else work.context
         stepper = node.stepper()
         if stepper is None:
             return node.run(context)
+        try:
+            stepper.start(context)
+        except BaseException:
+            stepper.close()
+            raise
         work.stepper = stepper
-        stepper.start(context)
         return UNFINISHED
 
     def _took(self, work: Work, result: Any, began: float) -> Iterable[Slice]:
@@ -213,11 +217,13 @@ class Run(Accounts):
         if work.stepper is not None:
             stepper, work.stepper = work.stepper, None
             stepper.close()
+        assert work.calls is not None
         if type(result) is Again:
+            if len(work.calls) > 1:
+                raise LoopError("it ends a loop once for each value of a list; give it a single one.")
             work.seconds += time.perf_counter() - began
             return self._again(work, result)
         work.results.append(_of_call(work, result))
-        assert work.calls is not None
         if len(work.results) < len(work.calls):
             return self._next_slice(work, began)
         work.seconds += time.perf_counter() - began
@@ -243,7 +249,7 @@ class Run(Accounts):
         """A third-party node that wrote into what it was given has changed the results of others."""
         assert self._house.guard is not None
         assert work.calls is not None
-        given = arguments(work.task, self.board.works, work.asked)
+        given = self._arguments(work)
         before: Mapping[str, object] = work.guarded  # type: ignore[assignment]
         changed = [name for name, value in given.items() if self._house.guard.versions(value) != before[name]]
         if changed:
@@ -297,32 +303,39 @@ class Run(Accounts):
         end = added[-1]
         row = tuple(Slot(end, output) for output in range(len(work.task.schema.outputs)))
         effects = [each for each in added if each.task.schema.effect]
-        return self._hand_over(root, [row], added, [*effects, end], ended=work if work is not root else None)
+        return self._hand_over(root, [row], added, effects, end=end, ended=work if work is not root else None)
 
     def _hand_over(
         self,
         work: Work,
         given: Sequence[tuple[Any, ...]],
         added: Sequence[Work],
-        wanted: Sequence[Work],
+        effects: Sequence[Work],
         *,
+        end: Work | None = None,
         ended: Work | None = None,
     ) -> Iterable[Slice]:
-        """The work waits for what others give in its place, and for those that are `wanted` in any case.
+        """The work waits for what others give in its place; `effects` run besides.
 
-        `ended` is the end of a loop's iteration that it waited for until now.
+        `end` is the end of a loop's next iteration, and `ended` that of the iteration that it waited for until now.
         """
         board = self.board
         self._emit(NodesAdded(self.id, work.task.id, tuple((each.task.id, each.display_id) for each in added)))
         if ended is not None and self._sink is not None:
             self._emit(NodeFinished(self.id, ended.task.id, ended.display_id, {}, ended.seconds))
-        needed = [*(slot.work for row in given for slot in row if type(slot) is Slot), *wanted]
+        needed = [slot.work for row in given for slot in row if type(slot) is Slot]
+        needed += [end] if end is not None else []
         with self._lock:
-            if (ended or work).given_up:
+            before = ended or work
+            if before.given_up:
                 return ()
-            fresh = board.want(needed)
-            board.release(ended or work)  # only now: what was wanted may use the same
-            if ended is not None:
+            if work.dropped or before.dropped:
+                needed, effects = [], []
+            fresh = board.want([*needed, *effects])
+            for each in effects:
+                each.uses += 1
+            board.release(before)  # only now: what was wanted may use the same
+            if ended is not None and not work.dropped:
                 ended.done = True
                 work.sources.pop(ended)
                 work.waiting -= 1
@@ -466,8 +479,16 @@ def _filled(work: Work) -> tuple[Any, ...]:
     return merge(work.task.schema, rows, mapped=work.mapped)
 
 
-async def _at_once(value: Any) -> Any:
-    return value
+async def _together(results: Sequence[Any]) -> list[Any]:
+    """What all calls of an async node give in the end; when one fails, the others are cancelled."""
+    waits = [asyncio.ensure_future(each) for each in results if isinstance(each, Awaitable)]
+    try:
+        given = iter(await asyncio.gather(*waits))
+    except BaseException:
+        for wait in waits:
+            wait.cancel()
+        raise
+    return [next(given) if isinstance(each, Awaitable) else each for each in results]
 
 
 def _timeout(limit_s: float) -> NodeTimeout:

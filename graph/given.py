@@ -10,7 +10,10 @@ from graph.document import Document
 
 
 class Many(tuple[Any, ...]):
-    """Several values on one wire. A node that takes them one at a time runs once for each."""
+    """Several values on one wire, or none. A node that takes them one at a time runs once for each.
+
+    A single one is not wrapped.
+    """
 
     __slots__ = ()
 

@@ -168,10 +168,18 @@ def _input(cls: type, item: dataclasses.Field[Any], hint: Any) -> Input:
     lazy = typing.get_origin(hint) is Annotated and Mark.LAZY in hint.__metadata__
     if lazy:
         hint = hint.__origin__
-    whole = typing.get_origin(hint) is list
+    plain = _without_none(hint)
+    whole = typing.get_origin(plain) is list
     if whole:
-        (hint,) = typing.get_args(hint)
+        (hint,) = typing.get_args(plain)
     return dataclasses.replace(_plain_input(item, hint, widget, where), lazy=lazy, whole=whole)
+
+
+def _without_none(hint: Any) -> Any:
+    if typing.get_origin(hint) not in (Union, types.UnionType):
+        return hint
+    parts = [part for part in typing.get_args(hint) if part is not type(None)]
+    return parts[0] if len(parts) == 1 else hint
 
 
 def _plain_input(item: dataclasses.Field[Any], hint: Any, widget: Widget | None, where: str) -> Input:

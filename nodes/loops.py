@@ -1,7 +1,7 @@
 """Loops: what lies between a loop's start and its end runs again and again.
 
 The start hands its values to the body, the end takes what became of them and hands that to the start of the next
-iteration. Output nodes that take from the body run in each iteration.
+iteration; a list on a wire goes round as a whole. Output nodes that take from the body run in each iteration.
 """
 
 from collections.abc import Iterable
@@ -40,12 +40,12 @@ Loop = Annotated[LoopState, Socket("LOOP")]
 class Carry(NamedTuple):
     """The values that go from iteration to iteration."""
 
-    value0: Any
-    value1: Any
-    value2: Any
-    value3: Any
-    value4: Any
-    value5: Any
+    value0: list[Any]
+    value1: list[Any]
+    value2: list[Any]
+    value3: list[Any]
+    value4: list[Any]
+    value5: list[Any]
 
 
 class Started(NamedTuple):
@@ -53,28 +53,32 @@ class Started(NamedTuple):
 
     loop: Loop
     iteration: int
-    value0: Any
-    value1: Any
-    value2: Any
-    value3: Any
-    value4: Any
-    value5: Any
+    value0: list[Any]
+    value1: list[Any]
+    value2: list[Any]
+    value3: list[Any]
+    value4: list[Any]
+    value5: list[Any]
+
+
+def _carried(*values: list[Any] | None) -> Carry:
+    return Carry(*([None] if each is None else each for each in values))
 
 
 class _Start(Node[Started]):
     """What the starts of loops with carried values have in common."""
 
-    value0: Any = Wire(default=None, tooltip="A value that each iteration may change for the next.")
-    value1: Any = Wire(default=None)
-    value2: Any = Wire(default=None)
-    value3: Any = Wire(default=None)
-    value4: Any = Wire(default=None)
-    value5: Any = Wire(default=None)
+    value0: list[Any] | None = Wire(default=None, tooltip="A value that each iteration may change for the next.")
+    value1: list[Any] | None = Wire(default=None)
+    value2: list[Any] | None = Wire(default=None)
+    value3: list[Any] | None = Wire(default=None)
+    value4: list[Any] | None = Wire(default=None)
+    value5: list[Any] | None = Wire(default=None)
     before: Loop | None = Wire(default=None, tooltip="Leave this open: the loop's end links it for the next iteration.")
 
     def started(self, total: int | None, *, begin: bool) -> Started:
         """The iteration after `before`. A loop that is not to begin blocks its body; its end gives the first values."""
-        values = Carry(self.value0, self.value1, self.value2, self.value3, self.value4, self.value5)
+        values = _carried(self.value0, self.value1, self.value2, self.value3, self.value4, self.value5)
         if self.before is not None:
             state = LoopState(self.before.index + 1, total, self.before.first)
         else:
@@ -89,12 +93,12 @@ class _End(Node[Carry]):
     """What the ends of loops with carried values have in common."""
 
     loop: Loop = Wire(tooltip="The loop that ends here: link it to the start.")
-    value0: Lazy[Any] = Wire(default=None, tooltip="What the next iteration begins with, and what comes out at last.")
-    value1: Lazy[Any] = Wire(default=None)
-    value2: Lazy[Any] = Wire(default=None)
-    value3: Lazy[Any] = Wire(default=None)
-    value4: Lazy[Any] = Wire(default=None)
-    value5: Lazy[Any] = Wire(default=None)
+    value0: Lazy[list[Any]] = Wire(default=None, tooltip="What the next iteration begins with; the last comes out.")
+    value1: Lazy[list[Any]] = Wire(default=None)
+    value2: Lazy[list[Any]] = Wire(default=None)
+    value3: Lazy[list[Any]] = Wire(default=None)
+    value4: Lazy[list[Any]] = Wire(default=None)
+    value5: Lazy[list[Any]] = Wire(default=None)
 
     ends_loop = "loop"
 
@@ -103,7 +107,7 @@ class _End(Node[Carry]):
 
     def values(self) -> Carry:
         """What comes out when the loop is over."""
-        return Carry(self.value0, self.value1, self.value2, self.value3, self.value4, self.value5)
+        return _carried(self.value0, self.value1, self.value2, self.value3, self.value4, self.value5)
 
 
 class ForLoopStart(_Start, category="logic/loops", display="For: Start"):
@@ -170,7 +174,7 @@ class MapListStart(Node[Item], category="logic/loops", display="Map over List: S
 
     items: list[Any] = Wire(tooltip="The list; a single value is a list of one.")
     before: Loop | None = Wire(default=None, tooltip="Leave this open: the loop's end links it for the next iteration.")
-    last: Any = Wire(default=None, tooltip="Leave this open, too.")
+    last: list[Any] | None = Wire(default=None, tooltip="Leave this open, too.")
 
     def run(self, ctx: Context) -> Item:
         total = len(self.items)
@@ -185,10 +189,10 @@ class MapListStart(Node[Item], category="logic/loops", display="Map over List: S
 
 
 class MapListEnd(Node[list[Any]], category="logic/loops", display="Map over List: End"):
-    """End a loop over a list: what became of each value comes out as a list."""
+    """End a loop over a list: what became of its values comes out as a list."""
 
     loop: Loop = Wire(tooltip="The loop that ends here: link it to the start.")
-    value: Lazy[Any] = Wire(tooltip="What became of the item.")
+    value: Lazy[list[Any]] = Wire(tooltip="What became of the item.")
 
     ends_loop = "loop"
 
@@ -201,8 +205,8 @@ class MapListEnd(Node[list[Any]], category="logic/loops", display="Map over List
         done = self.loop.index + 1
         if done < (self.loop.total or 0):
             return Again({"before": Carried("loop"), "last": Carried("value")}, done, self.loop.total)
-        values, rest = [self.value], self.loop.collected
+        values, rest = [self.value or []], self.loop.collected
         while rest is not None:
-            rest, value = rest
-            values.append(value)
-        return values[::-1]
+            rest, last = rest
+            values.append(last)
+        return [each for value in reversed(values) for each in value]

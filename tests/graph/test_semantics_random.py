@@ -84,7 +84,7 @@ class Naive:
         calls = [{name: row[min(n, len(row) - 1)] for name, row in values.items()} for n in range(count)]
         results = [self._call(class_type, call, whole) for call in calls]
         if class_type == "Numbers":
-            return (Many(results[0]),)
+            return (results[0][0] if len(results[0]) == 1 else Many(results[0]),)
         outputs = 2 if class_type == "Sum3" else 1
         if count == 1:
             return tuple(results[0][slot] for slot in range(outputs))

@@ -141,6 +141,24 @@ def test_what_became_of_each_value_of_a_list_comes_out_as_a_list(house: Engine, 
     assert result.ui == {"show": {"text": [4, 5, 6, 7]}}
 
 
+def test_a_list_goes_round_as_a_whole(house: Engine, log: Log) -> None:
+    prompt = document(
+        n=("Numbers", {"count": 3}), start=("ForLoopStart", {"count": 2, "value0": ["n", 0]}),
+        body=("Add", {"a": ["start", 2], "b": 10}),
+        end=("ForLoopEnd", {"loop": ["start", 0], "value0": ["body", 0]}),
+    )  # fmt: skip
+    assert go(house, prompt, targets=["end"]).outputs["end"][0] == Many((20, 21, 22))
+    assert ran(log) == ["body"] * 3 + ["end.1.body"] * 3
+
+
+def test_an_output_node_that_fails_inside_a_loop_does_not_stop_it(house: Engine) -> None:
+    prompt = summing(3, bad=("FailAt", {"value": ["start", 1], "at": 1}), inner=("Show", {"value": ["bad", 0]}))
+    result = go(house, prompt)
+    assert [failure.node_id for failure in result.failures] == ["end.1.bad"]
+    assert result.ui["show"] == {"text": [3]}
+    assert "end.2.inner" in result.ui
+
+
 def test_a_map_over_an_empty_list_gives_an_empty_list(house: Engine, log: Log) -> None:
     prompt = document(
         n=("Numbers", {"count": 0}), start=("MapListStart", {"items": ["n", 0]}), body=("Add", {"a": ["start", 1]}),
