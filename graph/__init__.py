@@ -19,7 +19,7 @@ parts in one piece; `run` does the same in one call, and `build` writes document
 {'1': (3,)}
 """
 
-from graph.build import BuildError, build, call, expansion
+from graph.build import BuildError, build, expansion, use
 from graph.cache import Cache, Entry, ValueCodec, WeightlessValues
 from graph.cache.memory import MemoryCache
 from graph.context import Cancelled, Context
@@ -48,6 +48,6 @@ __all__ = [
     "DocumentError", "Engine", "Entry", "Expansion", "Explanation", "Failure", "Float", "Graph", "Int", "Lanes",
     "Lazy", "Limits", "Link", "LinkedInput", "Many", "MemoryCache", "ModelNames", "Node", "Notes", "PathError",
     "Paths", "Plan", "Problem", "Registry", "Result", "Session", "Socket", "Spec", "Stepper", "Surroundings", "Task",
-    "Text", "Toggle", "Unfinished", "ValueCodec", "WeightlessValues", "Wire", "build", "call", "conclude", "expansion",
-    "explain", "plan", "read", "run", "validate",
+    "Text", "Toggle", "Unfinished", "ValueCodec", "WeightlessValues", "Wire", "build", "conclude", "expansion",
+    "explain", "plan", "read", "run", "use", "validate",
 ]  # fmt: skip

@@ -32,8 +32,8 @@ class BuildError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
-    """A node whose class is known only when the program runs, such as a third-party one; see call()."""
+class Use:
+    """A node whose class is known only when the program runs, such as a third-party one; see use()."""
 
     cls: type[Node[Any]]
     inputs: Mapping[str, Any]
@@ -45,11 +45,11 @@ class Call:
         return outs[0] if len(outs) == 1 else outs
 
 
-AnyNode = Node[Any] | Call
+AnyNode = Node[Any] | Use
 
 
-def call(cls: type[Node[Any]], /, **inputs: Any) -> Call:
-    """A node of a class that no type checker sees: `call(registry["ImageInvert"], image=loaded.out.image)`.
+def use(cls: type[Node[Any]], /, **inputs: Any) -> Use:
+    """A node of a class that no type checker sees: `use(registry["ImageInvert"], image=loaded.out.image)`.
 
     Raises BuildError for an input that the class does not have.
     """
@@ -59,7 +59,7 @@ def call(cls: type[Node[Any]], /, **inputs: Any) -> Call:
             near = difflib.get_close_matches(name, schema.inputs, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; it has: {some(list(schema.inputs), 20)}."
             raise BuildError(f"{schema.name} has no input {name!r}{hint}")
-    return Call(cls, inputs)
+    return Use(cls, inputs)
 
 
 def build(*nodes: AnyNode, **named: AnyNode) -> Document:
@@ -140,18 +140,18 @@ def _inputs_of_all(roots: Iterable[AnyNode]) -> dict[AnyNode, dict[str, Any]]:
 
 
 def _class(node: AnyNode) -> type[Node[Any]]:
-    return node.cls if isinstance(node, Call) else type(node)
+    return node.cls if isinstance(node, Use) else type(node)
 
 
 def _inputs(node: AnyNode) -> dict[str, Any]:
     """What a node was given, without optional inputs that have their default."""
-    if isinstance(node, Call):
+    if isinstance(node, Use):
         inputs = dict(node.inputs)
     else:
         schema = node.schema()
         if any(item.name not in schema.inputs for item in dataclasses.fields(node)):  # type: ignore[arg-type]
             name = type(node).__name__
-            raise BuildError(f"{name} names its inputs by itself; write it as call({name}, …).")
+            raise BuildError(f"{name} names its inputs by itself; write it as use({name}, …).")
         inputs = {
             item.name: vars(node)[item.name]
             for item in dataclasses.fields(node)  # type: ignore[arg-type]  # every subclass of Node is a dataclass
@@ -167,7 +167,7 @@ def _is_same(value: Any, default: Any) -> bool:
 
 
 def _refuse_confusion(subject: str, value: Any) -> None:
-    if isinstance(value, Node | Call):
+    if isinstance(value, Node | Use):
         raise BuildError(f"{subject} is a node; give the node's output: .out.")
     if isinstance(value, list | tuple) and (outs := [each for each in value if isinstance(each, Out)]):
         name = _class(outs[0].node).schema().name

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph import Context, Int, Link, Node, Paths, Registry, Wire
-from graph.build import BuildError, build, call, expansion
+from graph.build import BuildError, build, expansion, use
 from graph.document import DocumentNode
 from graph.node import Out
 from graph.read.api import read_api
@@ -121,15 +121,15 @@ def test_a_chain_of_any_length_is_built() -> None:
     assert build(node).nodes["5001"].inputs == {"a": Link("5000", 0)}
 
 
-def test_a_class_that_names_its_inputs_by_itself_is_called() -> None:
+def test_a_class_that_names_its_inputs_by_itself_is_used() -> None:
     one, two = Add(a=1), Add(a=2)
-    document = build(s=call(LazySwitch, index=1, value0=one.out, value1=two.out))
+    document = build(s=use(LazySwitch, index=1, value0=one.out, value1=two.out))
     assert document.nodes["s"].inputs == {"index": 1, "value0": Link("1", 0), "value1": Link("2", 0)}
 
 
-def test_classes_found_by_name_are_called() -> None:
-    divide = call(REGISTRY["Divide"], a=7, b=2)
-    document = build(Show(value=call(REGISTRY["Add"], a=divide.out[1]).out))
+def test_classes_found_by_name_are_used() -> None:
+    divide = use(REGISTRY["Divide"], a=7, b=2)
+    document = build(Show(value=use(REGISTRY["Add"], a=divide.out[1]).out))
     assert [node.class_type for node in document.nodes.values()] == ["Divide", "Add", "Show"]
     assert document.nodes["2"].inputs == {"a": Link("1", 1)}
 
@@ -137,8 +137,8 @@ def test_classes_found_by_name_are_called() -> None:
 @pytest.mark.parametrize(
     ("write", "sentence"),
     [
-        (lambda: call(Add, aa=1), "Add has no input 'aa'; did you mean a?"),
-        (lambda: call(Add, number=1), "Add has no input 'number'; it has: a, b."),
+        (lambda: use(Add, aa=1), "Add has no input 'aa'; did you mean a?"),
+        (lambda: use(Add, number=1), "Add has no input 'number'; it has: a, b."),
         (lambda: build(Add(a=Add())), "The input 'a' of Add is a node; give the node's output: .out."),  # type: ignore[arg-type]
         (
             lambda: build(Split(whole=Divide().out)),
@@ -153,7 +153,7 @@ def test_classes_found_by_name_are_called() -> None:
         (lambda: build(**dict.fromkeys("ab", Add())), "One node has several names; give each node one of them: a, b."),
         (
             lambda: build(LazySwitch(index=0, values={})),
-            "LazySwitch names its inputs by itself; write it as call(LazySwitch, …).",
+            "LazySwitch names its inputs by itself; write it as use(LazySwitch, …).",
         ),
         (lambda: expansion(Add()), "A result of the expansion is a node; give the node's output: .out."),
         (lambda: expansion(Divide().out), "A result of the expansion is all outputs of Divide at once; say which:"),
@@ -197,7 +197,7 @@ def test_nodes_of_an_expansion_take_no_id_that_it_links_to_in_the_graph_around()
 
 
 def test_every_input_of_a_node_may_be_a_link_or_a_value() -> None:
-    node = Pick(model="a", text=call(Split, whole="x").out[1], way="area", image=Add().out)  # type: ignore[arg-type]
+    node = Pick(model="a", text=use(Split, whole="x").out[1], way="area", image=Add().out)  # type: ignore[arg-type]
     assert build(p=node).nodes["p"].inputs == {
         "model": "a", "way": "area", "text": Link("1", 1), "strength": 0.5, "on": True, "image": Link("2", 0),
     }  # fmt: skip
@@ -250,7 +250,7 @@ Sample(model=load.out, positive=words.out, way="a")  # wrong: incompatible type 
 Encode(clip=words)  # wrong: incompatible type "Encode"; expected "Words"
 Encode(clip=words.out, text=7)  # wrong: incompatible type "int"; expected "str"
 Save(number=Save(number=1).out)  # wrong: incompatible type "None"; expected "int"
-build(words.out)  # wrong: incompatible type "Words"; expected "Node[Any] | Call"
+build(words.out)  # wrong: incompatible type "Words"; expected "Node[Any] | Use"
 """
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from graph import Context, DocumentError, Node, Paths, Registry
-from graph.build import build, call
+from graph.build import build, use
 from graph.events import Event, RunFinished
 from graph.library import Session, Surroundings, run
 from tests.graph.toys import REGISTRY, SUM, Add, Divide, Log, Show, document, ran
@@ -38,7 +38,7 @@ def test_a_document_from_a_file_takes_its_classes_from_a_registry(around: Surrou
 
 
 def test_a_workflow_may_take_its_classes_from_both(around: Surroundings) -> None:
-    written = build(where=Where(), total=call(REGISTRY["Add"], a=1))
+    written = build(where=Where(), total=use(REGISTRY["Add"], a=1))
     result = asyncio.run(run(written, REGISTRY, Paths(Path("/here")), around, targets=["where", "total"]))
     assert result.outputs == {"where": ("/here",), "total": (1,)}
 
