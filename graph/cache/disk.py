@@ -199,7 +199,8 @@ class DiskCache:
         body = json.dumps({"key": key, "entry": form, "facts": facts, "blobs": [blob.name for blob in blobs]}).encode()
         path = self._path(key)
         self._write_file(path, b"%s%s %s\n%s" % (MAGIC, VERSION, hashlib.sha256(body).hexdigest().encode(), body))
-        _touch(path, blobs)
+        if blobs:
+            _touch(path, blobs)
 
     def _write_blob(self, content: bytes) -> Path:
         path = self._blobs / hashlib.sha256(content).hexdigest()
