@@ -45,7 +45,7 @@ class V1Node(Node[Any]):
 
     values: Mapping[str, Any]
     linked: Mapping[str, str] = field(default_factory=dict)  # in check() and fingerprint(): types received, by input
-    node_id: str | None = None  # likewise
+    node_id: str = ""  # likewise, and in needs()
 
     declared: ClassVar[Declared]
     instances: ClassVar[Instances]
@@ -60,6 +60,11 @@ class V1Node(Node[Any]):
     def build(cls, values: Mapping[str, Any]) -> Self:
         """The instance that runs."""
         return cls(values=values)
+
+    @classmethod
+    def ask(cls, values: Mapping[str, Any], node_id: str) -> Iterable[str]:
+        """needs() of that node."""
+        return cls(values=values, node_id=node_id).needs()
 
     @classmethod
     def peek(cls, literals: Mapping[str, Any], linked: Collection[str], node_id: str = "") -> Self:
@@ -106,7 +111,7 @@ class V1Node(Node[Any]):
         """What check_lazy_status asks for. Without it, lazy inputs stay None."""
         if self.declared.trait("check_lazy_status") is None:
             return ()
-        with self.instances.of("") as instance:
+        with self.instances.of(self.node_id) as instance:
             asked = settled(instance.check_lazy_status(**self._arguments(self.values, self._hidden(None))))
         return [name for name in asked if isinstance(name, str)] if isinstance(asked, list | tuple | set) else ()
 

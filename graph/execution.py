@@ -169,7 +169,7 @@ class Run(Accounts):
             wanted: set[str] = set()
             for each in [given] if several is None else several:
                 if blocked(each, task.schema) is None:
-                    wanted.update(task.spec.node.build(each).needs())
+                    wanted.update(task.spec.node.ask(each, task.id))
             unknown = wanted - task.schema.inputs.keys() - task.spec.inputs.keys()
             if unknown:
                 raise LookupError(f"it asks for an input {min(unknown)!r} that it does not have")

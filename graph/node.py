@@ -205,6 +205,11 @@ class Node(Generic[T]):
         return cls(**values)
 
     @classmethod
+    def ask(cls, values: Mapping[str, Any], node_id: str) -> Iterable[str]:
+        """needs() of the instance with these values, for classes that want to know which node it is."""
+        return cls.build(values).needs()
+
+    @classmethod
     def peek(cls, literals: Mapping[str, Any], linked: Collection[str], node_id: str = "") -> Self:
         """The instance that check() and fingerprint() see: literals and defaults, without the linked inputs."""
         node = object.__new__(cls)

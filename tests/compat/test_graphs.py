@@ -40,6 +40,10 @@ class TestLazy:
         assert house.value(prompt, "1") == 0.0
         assert house.ran() == []
 
+    def test_the_object_that_asks_is_the_one_that_runs_and_knows_its_node(self, house: House) -> None:
+        prompt = {**SOURCES, "1": ("ToyKnows", {"a": ["a", 0], "b": ["b", 0], "mask": 0})}
+        assert house.value(prompt, "1") == ("1", {})
+
     def test_an_input_that_is_not_there_cannot_be_asked_for(self, house: House) -> None:
         prompt = {**SOURCES, "1": ("ToyWrong", {"a": ["a", 0], "b": ["b", 0], "mask": 0})}
         (failure,) = house.run(prompt, "1").failures

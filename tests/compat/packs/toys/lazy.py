@@ -66,6 +66,21 @@ class Silent(Mix):
         return (0.0 if a is None and b is None else 1.0,)
 
 
+class Knows(Mix):
+    """Remembers what it asked for, and for which node."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {**super().INPUT_TYPES(), "hidden": {"id": "UNIQUE_ID", "prompt": "PROMPT"}}
+
+    def check_lazy_status(self, id, prompt, **values):
+        self.asked = (id, prompt)
+        return ["a"]
+
+    def mix(self, a, b, mask, id, prompt):
+        return (self.asked,)
+
+
 class Wrong(Mix):
     """Asks for what it does not have."""
 
@@ -73,4 +88,4 @@ class Wrong(Mix):
         return ["nothing"]
 
 
-CLASSES = {"ToyMix": Mix, "ToySwitch": Switch, "ToyAll": All, "ToySilent": Silent, "ToyWrong": Wrong}
+CLASSES = {"ToyMix": Mix, "ToySwitch": Switch, "ToyAll": All, "ToySilent": Silent, "ToyWrong": Wrong, "ToyKnows": Knows}
