@@ -39,7 +39,9 @@ def words(job_id: str, prompt: Mapping[str, Any]) -> str:
 def query(text: str) -> str | None:
     """What a person typed as a query for all its words, each perhaps only begun; None if it holds no word."""
     pieces = [piece for piece in clean(text[:QUERY_CHARS]).replace('"', " ").split() if any(map(str.isalnum, piece))]
-    return " ".join(f'"{_spaced(piece)}"*' for piece in pieces[:QUERY_WORDS]) or None
+    # Words that begin with a certain letter are in every job, and gathering them takes long: a letter is a word.
+    terms = (f'"{_spaced(piece)}"{"*" if len(piece) > 1 else ""}' for piece in pieces[:QUERY_WORDS])
+    return " ".join(terms) or None
 
 
 def index(db: sqlite3.Connection, seq: int, job_id: str, prompt: Mapping[str, Any]) -> None:
