@@ -1,60 +1,26 @@
-"""The cache's disk tier: entries by fingerprint, which name files by content; bounded, and checked when it is read.
-
-    entries/<hash of the fingerprint>       a line with the format's version and the hash of the rest, then JSON
-    blobs/<hash of the content>             what the codec wrote, equal contents once
-
-Several processes may use one folder: files appear as a whole, and whoever reads takes a vanished one for a miss. What
-was used last stays longest. Use shows as a file's time, and what an entry refers to is never older than the entry, so
-that entries leave before what they need.
-"""
+"""The cache's disk tier: entries that outlive the process, in a folder within a limit; checked when they are read."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import logging
-import os
 import threading
-import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from graph.cache import DiskCodec, Entry, Tier, Unkeepable
 from graph.cache.form import from_form, to_form
 from graph.cache.memory import ENTRY_BYTES
-from graph.files import PART, write_whole
+from graph.cache.shelf import Damaged, Shelf
 
-VERSION = b"1"
-MAGIC = b"darkroom cache "
-BLOCK_BYTES = 4096  # what a file takes is a multiple of this
 BACKLOG_BYTES = 2**28  # values that wait to be written are still in memory: more only if it is a single one
-ROOM_TO_MAKE = 0.1  # of the limit: one clean-up is worth several writes
-RECOUNT_AFTER = 0.05  # of the limit: so much may be written before what other processes wrote is counted again
-ABANDONED_S = 3600.0  # a half-written file this old belongs to a process that is no more
 
 _log = logging.getLogger(__name__)
 
 
-class _Damaged(Exception):
-    """A file that is not what was written; the message says what is wrong with it."""
-
-
-class _File(NamedTuple):
-    """Sorts in the order in which files leave."""
-
-    is_part: bool  # someone is writing it
-    used_ns: int
-    is_blob: bool
-    size_bytes: int
-    path: str
-
-
 class DiskCache:
-    """Entries by fingerprint in a folder, together at most about `limit_bytes`; safe for many threads and processes.
+    """Entries by fingerprint in a folder, within `limit_bytes` as Shelf has it; safe for many threads and processes.
 
-    One process alone stays within the limit; each further one may exceed it by a twentieth, until it counts again.
     put() returns at once, and a thread of its own writes. close() waits until all is written.
     """
 
@@ -63,8 +29,7 @@ class DiskCache:
         self.limit_bytes = limit_bytes
         self._codec = codec
         self._backlog_bytes = backlog_bytes
-        self._entries = folder / "entries"
-        self._blobs = folder / "blobs"
+        self._shelf = Shelf(folder, limit_bytes)
         self._waiting: dict[str, tuple[Entry, int]] = {}  # key: entry and its bytes, in the order they came
         self._waiting_bytes = 0
         self._writing: str | None = None  # the key that the writer is at; None also if it was dropped meanwhile
@@ -72,8 +37,6 @@ class DiskCache:
         self._closed = False
         self._writer: threading.Thread | None = None
         self._trouble = False  # told of; not again before something could be written
-        self._counted_bytes = 0  # in the folder, as far as is known; only the writer looks
-        self._since_counted = limit_bytes  # written since they were counted; at first they never were
 
     # -- a Cache
 
@@ -83,27 +46,25 @@ class DiskCache:
             waiting = self._waiting.get(key)
         if waiting is not None:
             return waiting[0]
-        path = self._path(key)
         try:
-            record = _read_record(path, key)
+            record = self._shelf.read_record(key)
             if record is None:
                 return None
-            blobs = [self._blobs / name for name in record["blobs"]]
-            entry = self._decode(record, [_read_blob(blob) for blob in blobs])
+            entry = self._decode(record, [self._shelf.read_blob(name) for name in record["blobs"]])
         except FileNotFoundError:
             return None  # someone made room
-        except _Damaged as damage:
-            where, what = damage.args
+        except Damaged as damage:
             _log.warning(
-                "%s: this file of the cache %s; it is deleted, and what it held is computed again.", where, what
-            )
-            for each in {path, where}:
-                _delete(each)
+                "%s: this file of the cache %s; it is deleted, and what it held is computed again.",
+                damage.path, damage,
+            )  # fmt: skip
+            for path in {self._shelf.path(key), damage.path}:
+                self._shelf.delete(path)
             return None
         except OSError as error:
             self._tell(error, "read")
             return None
-        _touch(path, blobs)
+        self._shelf.use(key, record["blobs"])
         return entry
 
     def put(self, key: str, entry: Entry, *, keep_on_disk: bool = True) -> None:
@@ -131,7 +92,7 @@ class DiskCache:
             self._forget(key)
             if self._writing == key:
                 self._writing = None
-        _delete(self._path(key))
+        self._shelf.delete(self._shelf.path(key))
 
     def where(self, key: str) -> Tier | None:
         """Whether it is here, with all that it refers to. Does not count as a use."""
@@ -139,11 +100,10 @@ class DiskCache:
             if key in self._waiting:
                 return "disk"
         try:
-            record = _read_record(self._path(key), key)
-            there = record is not None and all((self._blobs / name).exists() for name in record["blobs"])
-        except (OSError, _Damaged):
+            record = self._shelf.read_record(key)
+        except (OSError, Damaged):
             return None
-        return "disk" if there else None
+        return "disk" if record is not None and self._shelf.is_whole(record) else None
 
     def close(self) -> None:
         """Finish writing and end. What is put afterwards is not kept."""
@@ -188,74 +148,17 @@ class DiskCache:
                 if self._waiting.get(key, (None,))[0] is entry:
                     self._forget(key)
             if was_dropped:
-                _delete(self._path(key))
+                self._shelf.delete(self._shelf.path(key))
             del entry  # or it would stay in memory until the next one comes
 
     def _write(self, key: str, entry: Entry) -> None:
         parts: list[object] = []
         form = to_form([entry.outputs, dict(entry.ui), entry.seconds, entry.asks], parts)
         facts, contents = self._codec.pack(parts) if parts else (None, ())
-        blobs = [self._write_blob(content) for content in contents]
-        body = json.dumps({"key": key, "entry": form, "facts": facts, "blobs": [blob.name for blob in blobs]}).encode()
-        path = self._path(key)
-        self._write_file(path, b"%s%s %s\n%s" % (MAGIC, VERSION, hashlib.sha256(body).hexdigest().encode(), body))
-        if blobs:
-            _touch(path, blobs)
-
-    def _write_blob(self, content: bytes) -> Path:
-        path = self._blobs / hashlib.sha256(content).hexdigest()
-        try:
-            os.utime(path)  # it is there already, and shall stay
-        except FileNotFoundError:
-            self._write_file(path, content)
-        return path
-
-    def _write_file(self, path: Path, content: bytes) -> None:
-        size = _on_disk(len(content))
-        if size > self.limit_bytes:
-            raise Unkeepable("it is larger than the whole cache may be")
-        self._make_room(size)
-        write_whole(path, content)
-        self._counted_bytes += size
-        self._since_counted += size
-
-    def _make_room(self, size_bytes: int) -> None:
-        limit = self.limit_bytes
-        if self._since_counted < RECOUNT_AFTER * limit and self._counted_bytes + size_bytes <= limit:
-            return
-        files = self._files()
-        total = sum(file.size_bytes for file in files)
-        if total + size_bytes > limit:
-            goal = min(limit - size_bytes, int(limit * (1 - ROOM_TO_MAKE)))
-            for file in sorted(files):
-                if total <= goal or file.is_part:
-                    break
-                _delete(Path(file.path))
-                total -= file.size_bytes
-        self._counted_bytes, self._since_counted = total, 0
-
-    def _files(self) -> list[_File]:
-        """All files of the cache; those that nobody will finish are deleted first."""
-        found = []
-        for folder in (self._entries, self._blobs):
-            with contextlib.suppress(FileNotFoundError), os.scandir(folder) as items:
-                for item in items:
-                    try:
-                        status = item.stat()
-                    except FileNotFoundError:
-                        continue
-                    is_part = item.name.endswith(PART)
-                    if is_part and time.time() - status.st_mtime > ABANDONED_S:
-                        _delete(Path(item.path))
-                        continue
-                    size = _on_disk(status.st_size)
-                    found.append(_File(is_part, status.st_mtime_ns, folder is self._blobs, size, item.path))
-        return found
+        blobs = [self._shelf.write_blob(content) for content in contents]
+        self._shelf.write_record(key, {"entry": form, "facts": facts, "blobs": blobs})
 
     # -- small things
-
-    def _path(self, key: str) -> Path:
-        return self._entries / hashlib.sha256(key.encode()).hexdigest()
 
     def _forget(self, key: str) -> None:
         """Out of the backlog; under the lock."""
@@ -268,7 +171,7 @@ class DiskCache:
             parts = self._codec.unpack(record["facts"], contents) if record["facts"] is not None else ()
             outputs, ui, seconds, asks = from_form(record["entry"], parts)
         except Exception as error:  # the codec's own, in any way
-            raise _Damaged(self._path(record["key"]), "is not what this program writes") from error
+            raise Damaged(self._shelf.path(record["key"]), "is not what this program writes") from error
         return Entry(outputs, ui, seconds, asks)
 
     def _tell(self, error: OSError, what: str) -> None:
@@ -278,45 +181,3 @@ class DiskCache:
                 "%s: the cache in this folder cannot be %s (%s); work goes on without it.",
                 self.folder, what, error.strerror or error,
             )  # fmt: skip
-
-
-def _read_record(path: Path, key: str) -> dict[str, Any] | None:
-    """What an entry's file says; None if there is none, or one of another version. Raises _Damaged, OSError."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    head, _, body = content.partition(b"\n")
-    version, _, digest = head.removeprefix(MAGIC).partition(b" ")
-    if head.startswith(MAGIC) and version != VERSION:
-        return None
-    if not head.startswith(MAGIC) or digest != hashlib.sha256(body).hexdigest().encode():
-        raise _Damaged(path, "is damaged")
-    record: dict[str, Any] = json.loads(body)
-    if not all(name.isalnum() for name in record["blobs"]):  # or it could name files outside the cache
-        raise _Damaged(path, "is not what this program writes")
-    return record if record["key"] == key else None
-
-
-def _read_blob(path: Path) -> bytes:
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != path.name:
-        raise _Damaged(path, "is damaged")
-    return content
-
-
-def _touch(entry: Path, blobs: list[Path]) -> None:
-    """They were used now: the entry first, so that it is never younger than what it refers to."""
-    for path in (entry, *blobs):
-        with contextlib.suppress(OSError):
-            now = time.time_ns()
-            os.utime(path, ns=(now, now))
-
-
-def _delete(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
-
-
-def _on_disk(size_bytes: int) -> int:
-    return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
