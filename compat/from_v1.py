@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextvars
 import json
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -24,9 +26,19 @@ from graph.schema import Schema
 FRESH_S = 1.0  # INPUT_TYPES may list folders, and is needed for each node of a workflow
 
 
-def adapt(name: str, cls: type, *, module: str, display: str | None = None, fresh_s: float = FRESH_S) -> type[V1Node]:
+def adapt(
+    name: str,
+    cls: type,
+    *,
+    module: str,
+    display: str | None = None,
+    turn: AbstractContextManager[Any] | None = None,
+    fresh_s: float = FRESH_S,
+) -> type[V1Node]:
     """The node class `name` for a V1 class; `module` is python_module in object_info.
 
+    turn: a lock that its functions are called under, together with those of other classes: ComfyUI calls one node at a
+    time, and packs rely on it. By default the class has one of its own. Coroutines share one thread, and need none.
     What the class declares is asked for anew when it is older than `fresh_s`, choices and object_info always.
     Raises DeclarationError for a class that lacks INPUT_TYPES, RETURN_TYPES or its FUNCTION.
     """
@@ -35,6 +47,7 @@ def adapt(name: str, cls: type, *, module: str, display: str | None = None, fres
         "__qualname__": cls.__qualname__,
         "declared": Declared(name, cls, display or name, module),
         "instances": Instances(cls),
+        "turn": turn if turn is not None else threading.Lock(),
         "fresh_s": fresh_s,
     }
     return type(cls.__name__, (V1Node,), members)
@@ -49,6 +62,7 @@ class V1Node(Node[Any]):
 
     declared: ClassVar[Declared]
     instances: ClassVar[Instances]
+    turn: ClassVar[AbstractContextManager[Any]]
     fresh_s: ClassVar[float]
 
     @classmethod
@@ -111,8 +125,10 @@ class V1Node(Node[Any]):
         """What check_lazy_status asks for. Without it, lazy inputs stay None."""
         if self.declared.trait("check_lazy_status") is None:
             return ()
-        with self.instances.of(self.node_id) as instance:
-            asked = settled(instance.check_lazy_status(**self._arguments(self.values, self._hidden(None))))
+        with self.turn:
+            asked = settled(
+                self.instances.of(self.node_id).check_lazy_status(**self._arguments(self.values, self._hidden(None)))
+            )
         return [name for name in asked if isinstance(name, str)] if isinstance(asked, list | tuple | set) else ()
 
     # -- while it runs
@@ -125,16 +141,19 @@ class V1Node(Node[Any]):
 
     def _run(self, ctx: Context) -> Any:
         enter(ctx, ctx.call)
-        with self.instances.of(ctx.node_id) as instance:
-            function = getattr(instance, self.declared.function)
-            return understand(
-                settled(function(**self._arguments(self.values, self._hidden(ctx)))), self.schema().outputs, ctx
-            )
+        with self.turn:
+            returned = settled(self._function(ctx)(**self._arguments(self.values, self._hidden(ctx))))
+        return understand(returned, self.schema().outputs, ctx)
 
     async def _run_async(self, ctx: Context, number: int) -> Any:
         enter(ctx, number)
-        function = getattr(self.instances.shared(ctx.node_id), self.declared.function)
-        return understand(await function(**self._arguments(self.values, self._hidden(ctx))), self.schema().outputs, ctx)
+        returned = await self._function(ctx)(**self._arguments(self.values, self._hidden(ctx)))
+        return understand(returned, self.schema().outputs, ctx)
+
+    def _function(self, ctx: Context) -> Callable[..., Any]:
+        """Of the node's object: as a method, or a class's or static one."""
+        found: Callable[..., Any] = getattr(self.instances.of(ctx.node_id), self.declared.function)
+        return found
 
     # -- arguments
 

@@ -4,52 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 MOST = 32  # a workflow seldom has more nodes of one class, and each may hold a file's content
 
 
 class Instances:
-    """Objects by node id; of those that are not at work, the ones used last are kept, `most` at a time.
-
-    Two threads never have the same object: while it is at work, the same node of another run gets a new one.
-    """
+    """Objects by node id, the `most` that were used last. The same node of another workflow has the same object."""
 
     def __init__(self, make: Callable[[], Any], most: int = MOST) -> None:
         self._make = make
         self._most = most
-        self._idle: OrderedDict[str, Any] = OrderedDict()  # least recently used first
+        self._kept: OrderedDict[str, Any] = OrderedDict()  # least recently used first
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._idle)
+        return len(self._kept)
 
-    @contextmanager
-    def of(self, node_id: str) -> Iterator[Any]:
-        """The node's object, for one call."""
+    def of(self, node_id: str) -> Any:
+        """The node's object."""
         with self._lock:
-            found = self._idle.pop(node_id, None)
-        if found is None:
-            found = self._make()
-        try:
-            yield found
-        finally:
-            self._keep(node_id, found)
-
-    def shared(self, node_id: str) -> Any:
-        """The node's object, for calls that overlap in one thread."""
-        with self._lock:
-            found = self._idle.get(node_id)
-        if found is None:
-            found = self._make()
-        self._keep(node_id, found)
-        return found
-
-    def _keep(self, node_id: str, found: Any) -> None:
-        with self._lock:
-            self._idle[node_id] = found
-            self._idle.move_to_end(node_id)
-            if len(self._idle) > self._most:
-                self._idle.popitem(last=False)
+            if node_id not in self._kept:
+                self._kept[node_id] = self._make()
+            self._kept.move_to_end(node_id)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+            return self._kept[node_id]

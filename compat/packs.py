@@ -7,6 +7,7 @@ import importlib.util
 import os
 import runpy
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -161,13 +162,14 @@ def _classes(module: ModuleType, name: str) -> tuple[dict[str, type[Node[Any]]],
             raise NoPack("it is written for ComfyUI's V3 protocol (comfy_entrypoint), which Darkroom does not have yet")
         raise NoPack("it has neither a NODE_CLASS_MAPPINGS nor node classes of Darkroom's own kind")
     displays = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
+    turn = threading.Lock()
     found: dict[str, type[Node[Any]]] = {}
     faults: list[str] = []
     for class_type, cls in {**{each.__name__: each for each in native}, **(mapping or {})}.items():
         try:
             cls.RELATIVE_PYTHON_MODULE = name
             if not (isinstance(cls, type) and issubclass(cls, Node)):
-                cls = adapt(str(class_type), cls, module=name, display=displays.get(class_type))
+                cls = adapt(str(class_type), cls, module=name, display=displays.get(class_type), turn=turn)
             found[cls.schema().name] = cls
         except DeclarationError as error:
             faults.append(f"{error}, and is left out")

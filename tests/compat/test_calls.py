@@ -107,6 +107,13 @@ def test_many_nodes_do_not_fill_the_memory(house: House) -> None:
     assert len(house.registry["ToyRemember"].instances) == 32
 
 
+def test_a_pack_runs_one_node_at_a_time(tmp_path: Path) -> None:
+    with Lanes({"cpu": 4, "io": 1}) as lanes:
+        names = [str(number) for number in range(20)]
+        prompt: Prompt = {name: ("ToyCrowd", {"a": int(name)}) for name in names}
+        assert House(lanes, tmp_path).run(prompt, *names).failures == ()
+
+
 def test_equal_nodes_share_a_result_unless_they_say_that_they_are_not_idempotent(house: House) -> None:
     both = {"1": ("ToySame", {"a": 1}), "2": ("ToySame", {"a": 1})}
     house.run(both, "1", "2")

@@ -1,6 +1,7 @@
 """Ordinary classes: numbers, outputs of every form, UI, hidden inputs, state, progress."""
 
 import itertools
+import time
 from pathlib import Path
 
 import torch
@@ -197,6 +198,20 @@ class Spoil:
         return (latent,)
 
 
+class Crowd(Add):
+    """Fails if another one is at work."""
+
+    inside = 0
+
+    def add(self, a, id, b=10):
+        Crowd.inside += 1
+        for _ in range(100):
+            time.sleep(0)  # another thread may come in here
+        assert Crowd.inside == 1
+        Crowd.inside -= 1
+        return (a,)
+
+
 class Fail(Show):
     def show(self, value, id):
         raise RuntimeError("on purpose")
@@ -242,6 +257,7 @@ CLASSES = {
     "ToySteps": Steps,
     "ToySpoil": Spoil,
     "ToyTensor": Tensor,
+    "ToyCrowd": Crowd,
     "ToyFail": Fail,
     "ToyLink": Link,
 }
