@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from diffusion.batching import Sharing
 from diffusion.layers.unet import UNet, UNetConfig
+from diffusion.memory import Memory
+from diffusion.model import Model, load_checkpoint
 from diffusion.parameterisation import DiscreteEps, Parameterisation
 
 WIDTH = 32
+TINY = Path(__file__).resolve().parents[2] / "models/checkpoints/darkroom-tiny.safetensors"
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,35 @@ class StandIn:
     @property
     def passes(self) -> list[Pass]:
         return self.recording.passes
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A model with something around its network."""
+
+    model: Model
+    around: nn.Module
+    sharing: Sharing = field(default_factory=Sharing)
+
+    parameterisation = property(lambda self: self.model.parameterisation)
+    scale_factor = property(lambda self: self.model.scale_factor)
+    latent_channels = property(lambda self: self.model.latent_channels)
+    device = property(lambda self: self.model.device)
+    dtype = property(lambda self: self.model.dtype)
+
+    def on(self, memory: object) -> Wrapped:
+        return self
+
+    def row_bytes(self, height: int, width: int) -> int:
+        return self.model.row_bytes(height, width)
+
+    def network(self) -> nn.Module:
+        return self.around
+
+
+def load_tiny(memory: Memory) -> Model:
+    """The bundled checkpoint's model."""
+    return load_checkpoint(TINY, memory, find_embedding=lambda name: None)[0]
 
 
 def prompt(seed: int, tokens: int = 7, batch: int = 1) -> list[list[object]]:
