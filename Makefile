@@ -38,6 +38,10 @@ format: $(VENV)/ready-dev ## put every Python file into the project's format
 bench: $(VENV)/ready ## measure speed and memory, and compare with the last time
 	@$(PYTHON) -m lab.bench
 
+.PHONY: soak
+soak: $(VENV)/ready ## kill a busy queue fifty times, and see that nothing is lost
+	@$(PYTHON) -m lab.soak
+
 .PHONY: parity
 parity: $(VENV)/ready ## compare with reference numbers: make parity GOLDEN=folder
 	@test -n "$(GOLDEN)" || { echo "Say where the reference numbers are: make parity GOLDEN=folder" >&2; exit 2; }
