@@ -107,8 +107,8 @@ class Accounts(ABC):
         cached = tuple(work.task.id for work in sorted(board.cached, key=lambda work: work.index))
         return Result(outputs, board.ui, seconds, cached, tuple(self._failures))
 
-    def cancel(self) -> None:
-        """Begin nothing more; what is being worked on ends at its next step, or when it next looks."""
+    def cancel(self) -> Iterable[Slice]:
+        """A slice: begin nothing more; what is being worked on ends at its next step, or when it next looks."""
         with self._lock:
             self.is_cancelled = True
             works = self._board.works if self._board is not None else []
@@ -122,6 +122,7 @@ class Accounts(ABC):
                 wait.get_loop().call_soon_threadsafe(wait.cancel)
         if over:
             self._end()
+        return ()
 
     # -- what a node's context asks for
 

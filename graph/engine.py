@@ -102,7 +102,8 @@ class Engine:
                 await over.wait()
             except asyncio.CancelledError as error:
                 cancelled = error
-                run.cancel()
+                run.is_cancelled = True
+                self.lanes.put(Slice("io", run.urgency(-1), run.cancel))  # it waits for a lock, which this may not
         if run.crash is not None:
             raise run.crash
         if cancelled is not None:

@@ -135,8 +135,7 @@ class Run(Accounts):
         board, task = self.board, work.task
         if task.lazy and (slices := self._ask(work)) is not None:
             return slices
-        with self._lock:
-            work.key = board.settle(work)
+        work.key = board.settle(work)
         if work.key is not None and not work.always and not task.schema.effect:
             entry = board.recall(work.key)
             if entry is not None:
@@ -447,7 +446,10 @@ def step_together(members: Sequence[tuple[Run, Work]]) -> Iterable[Slice]:
         return slices
     began = time.perf_counter()
     steppers: list[Any] = [work.stepper for _, work in going]
-    results = type(steppers[0]).step_together(steppers)
+    try:
+        results = type(steppers[0]).step_together(steppers)
+    except BaseException as error:  # a fault of the stepper: it is to give each its own
+        results = [error] * len(going)
     share = (time.perf_counter() - began) / len(going)
     for (run, work), result in zip(going, results, strict=True):
         slices += run.after_step(work, result, share)

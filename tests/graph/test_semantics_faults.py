@@ -265,6 +265,7 @@ def test_branches_spread_over_two_devices_and_a_chain_stays_on_its_own(tmp_path:
         planned = plan(graph(prompt, house.paths, Registry(On), ["a2", "b2", "a", "b"]))
         outputs = asyncio.run(house.run(planned)).outputs
     assert {outputs["a"], outputs["b"]} == {("device 0",), ("device 1",)}
+    assert (outputs["a2"], outputs["b2"]) == (outputs["a"], outputs["b"])
 
 
 def test_nodes_built_in_python_bring_their_classes_along(house: Engine) -> None:
