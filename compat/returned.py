@@ -24,7 +24,7 @@ def understand(returned: Any, outputs: tuple[Output, ...], ctx: Context) -> Any:
     result, expand = returned, None
     if isinstance(returned, Mapping):
         for key, entries in (returned.get("ui") or {}).items():
-            ctx.show(str(key), list(entries))
+            ctx.show(str(key), entries if isinstance(entries, list | tuple) else [entries])
         result, expand = returned.get("result", ()), returned.get("expand")
         if expand is None and not outputs:
             return None
@@ -40,16 +40,18 @@ def understand(returned: Any, outputs: tuple[Output, ...], ctx: Context) -> Any:
 
 
 def as_document(expand: Mapping[str, Any]) -> Document:
-    """The graph that a node expands to. Unlike what people send, it may hold values of any kind beside the links."""
-    nodes = {
-        str(node_id): DocumentNode(
-            node["class_type"],
-            {name: as_link(value) for name, value in node.get("inputs", {}).items()},
-            node.get("is_changed"),
-            node.get("override_display_id"),
+    """The graph that a node expands to. Unlike what people send, it may hold values of any kind beside the links.
+
+    Raises ReturnError for a node of no class.
+    """
+    nodes: dict[str, DocumentNode] = {}
+    for node_id, node in expand.items():
+        if not isinstance(node, Mapping) or "class_type" not in node:
+            raise ReturnError(f"it made a node {node_id} without class_type; that is a fault of the node class")
+        inputs = {name: as_link(value) for name, value in node.get("inputs", {}).items()}
+        nodes[str(node_id)] = DocumentNode(
+            node["class_type"], inputs, node.get("is_changed"), node.get("override_display_id")
         )
-        for node_id, node in expand.items()
-    }
     return Document(nodes, dict(expand))
 
 
@@ -84,7 +86,8 @@ def _values(result: Any, outputs: tuple[Output, ...], ctx: Context) -> tuple[Any
 def _is_taken(ctx: Context, number: int) -> bool:
     """Whether any node of the run is linked to that output of the running one."""
     nodes = (ctx.live.node(node_id) for node_id in ctx.live.ids())
-    return any(as_link(value) == Link(ctx.node_id, number) for node in nodes for value in node["inputs"].values())
+    links = (as_link(value) for node in nodes for value in node.get("inputs", {}).values())
+    return any(isinstance(link, Link) and link == Link(ctx.node_id, number) for link in links)
 
 
 def _names(outputs: tuple[Output, ...]) -> str:

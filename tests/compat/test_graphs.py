@@ -114,7 +114,13 @@ class TestExpansion:
 
     @pytest.mark.parametrize(
         ("how", "words"),
-        [("class", "'ToyNowhere'"), ("link", "node nowhere"), ("double", "id bad"), ("circle", "circle")],
+        [
+            ("class", "'ToyNowhere'"),
+            ("none", "without class_type"),
+            ("link", "node nowhere"),
+            ("double", "id bad"),
+            ("circle", "circle"),
+        ],
     )
     def test_a_graph_that_cannot_run_is_the_nodes_fault(self, how: str, words: str, house: House) -> None:
         result = house.run({"bad": ("ToyBad", {"how": how}), **SHOWN}, "bad", "s")

@@ -25,7 +25,11 @@ class DynamicPrompt:
 
     def has_node(self, node_id: str) -> bool:
         """Whether there is a node of that id."""
-        return node_id in self.all_node_ids()
+        try:
+            self._live.node(node_id)
+        except KeyError:
+            return False
+        return True
 
     def all_node_ids(self) -> set[str]:
         """The ids of all nodes."""

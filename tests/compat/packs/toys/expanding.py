@@ -104,11 +104,12 @@ class Bad:
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"how": (["class", "link", "double", "circle"],)}}
+        return {"required": {"how": (["class", "none", "link", "double", "circle"],)}}
 
     def expand(self, how):
         graph = {
             "class": {"bad.1": {"class_type": "ToyNowhere", "inputs": {}}},
+            "none": {"bad.1": {"inputs": {}}},
             "link": {"bad.1": {"class_type": "ToyAdd", "inputs": {"a": ["nowhere", 0]}}},
             "double": {"bad": {"class_type": "ToyAdd", "inputs": {"a": 1}}},
             "circle": {
