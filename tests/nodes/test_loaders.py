@@ -89,6 +89,16 @@ def test_a_checkpoint_that_changed_is_another(ctx, loaded: Checkpoint) -> None:
     assert node.fingerprint(ctx.paths) != before
 
 
+def test_a_checkpoint_that_was_copied_or_touched_is_the_same(ctx, loaded: Checkpoint) -> None:
+    node = CheckpointLoaderSimple(ckpt_name="small.safetensors")
+    before = node.fingerprint(ctx.paths)
+    path = ctx.paths.find("checkpoints", "small.safetensors")
+    shutil.copy(path, path.with_name("copy.safetensors"))
+    path.touch()
+    assert node.fingerprint(ctx.paths) == before
+    assert CheckpointLoaderSimple(ckpt_name="copy.safetensors").fingerprint(ctx.paths) == before
+
+
 def test_a_file_that_is_no_checkpoint_is_found_before_anything_runs(ctx, loaded: Checkpoint) -> None:
     path = ctx.paths.find("checkpoints", "small.safetensors")
     path.write_bytes(path.read_bytes()[:100_000])

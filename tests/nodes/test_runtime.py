@@ -229,7 +229,14 @@ def test_a_write_is_noticed(value: Any, write: Callable[[Any], object]) -> None:
 
 
 def test_reading_is_no_write() -> None:
-    value = [torch.rand(3, 3), inference(3), torch.eye(2).to_sparse(), torch.tensor(1, dtype=torch.bfloat16)]
+    value = [
+        torch.rand(3, 3),
+        inference(3),
+        inference(1).expand(0),
+        inference(9)[::3],
+        torch.eye(2).to_sparse(),
+        torch.tensor(1, dtype=torch.bfloat16),
+    ]
     before = CODEC.versions(value)
     _ = value[0].T @ value[0] + value[0][1:].contiguous().sum(), value[1].clone().numpy()
     assert CODEC.versions(value) == before
