@@ -7,6 +7,7 @@ again; and once more with one leaf changed. Rows of JSON, which `make bench` col
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import tempfile
 import time
@@ -223,5 +224,6 @@ def engine_cases() -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(10_000)  # as main.py does
     for each in engine_cases():
         print(json.dumps(each), flush=True)
