@@ -50,3 +50,4 @@ class Job:
     reason: str = ""  # why it failed or was cancelled, a sentence
     outputs: tuple[JobOutput, ...] = ()
     problems: tuple[Mapping[str, Any], ...] = ()  # failures of nodes: node_id, class_type, sentence
+    deaths: int = 0  # how often the process died while it ran

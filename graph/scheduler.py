@@ -53,7 +53,7 @@ class Scheduler:
     What it changes is on disk before it is told. All methods belong to one event loop, and none blocks it. While the
     store cannot write, such as on a full disk, jobs wait, and it is asked again every `again_s` seconds. What
     `models(request)` will be loaded decides among equals, see Waiting. A failure that may be chance is tried again, up
-    to `attempts_most` times in all.
+    to `attempts_most` times in all. A job that ran when the process died runs alone the next time.
     """
 
     def __init__(
@@ -201,6 +201,7 @@ class Scheduler:
                 self._waiting.add(turn)
                 raise
             await self._announce_end(job)
+            self._begin_jobs()  # it may have been one that runs alone, for which others waited
             return job
         active = self._active.get(job_id)
         if active is None:
@@ -217,6 +218,7 @@ class Scheduler:
             numbers |= {each.request.id: each.number for each in jobs}
         self._waiting.move(job_id, job.request.priority, front=front, before=before, numbers=numbers)
         await self._tell(job_id, JobMoved(job_id, job.request.priority, job.number))
+        self._begin_jobs()
         return job
 
     async def _retry(self, job_id: str) -> Job:
@@ -242,10 +244,12 @@ class Scheduler:
 
     def _begin_jobs(self) -> None:
         """Take as many jobs as there is room for."""
-        while self._waiting and len(self._active) < self._at_once:
+        while len(self._active) < self._at_once:
             if self.paused or self._closing or self._resting is not None:
                 return
             turn = self._waiting.take()
+            if turn is None:
+                return
             active = self._active[turn.id] = Active(turn)
             task = asyncio.create_task(self._serve(active))
             self._serving.add(task)
@@ -334,7 +338,9 @@ class Scheduler:
     def _turn(self, job: Job, models: frozenset[str] | None = None) -> Turn:
         request = job.request
         models = self._models(request) if models is None else models
-        return Turn(request.id, request.client, request.priority, request.front, job.number, models)
+        # Should the process die again, it is known which job it was: a bad one takes no good ones with it.
+        alone = job.deaths > 0
+        return Turn(request.id, request.client, request.priority, request.front, job.number, models, alone)
 
     async def _tell(self, job_id: str, event: JobEvent) -> None:
         if not self._journal.knows(job_id):

@@ -15,7 +15,7 @@ from graph.store_text import Packed, pack, to_json, unpack
 
 COLUMNS = (
     "seq, id, state, priority, place, client, created_s, started_s, ended_s, attempts, reason, problems, "
-    "prompt, extra_pnginfo, asked"
+    "prompt, extra_pnginfo, asked, deaths"
 )
 AT_ONCE = 500  # rows that one statement asks for by number
 
@@ -243,8 +243,10 @@ def _job(row: Row, outputs: tuple[JobOutput, ...]) -> Job:
         prompt,
         extra,
         asked,
+        deaths,
     ) = row
     said = json.loads(asked)
     targets = None if said["targets"] is None else tuple(said["targets"])
     request = JobRequest(job_id, Packed(prompt), Packed(extra), targets, client, priority, said["front"])
-    return Job(request, state, place, created, started, ended, attempts, reason, outputs, tuple(json.loads(problems)))
+    failures = tuple(json.loads(problems))
+    return Job(request, state, place, created, started, ended, attempts, reason, outputs, failures, deaths)

@@ -25,6 +25,7 @@ class Turn:
     front: bool
     number: int
     models: frozenset[str] = frozenset()  # what it will load
+    alone: bool = False  # nothing else may run beside it
     overtaken: int = 0
 
     @property
@@ -85,11 +86,13 @@ class Waiting:
         for turn in moved:
             self._line_up(turn)
 
-    def take(self) -> Turn:
-        """The job whose turn it is; it counts as running until ended(). Raises LookupError if none waits."""
-        if not self._turns:
-            raise LookupError("no job waits")
+    def take(self) -> Turn | None:
+        """The job whose turn it is; it counts as running until ended(). None if none may begin now."""
+        if not self._turns or any(turn.alone for turn in self._running.values()):
+            return None
         turn = self._next()
+        if turn.alone and self._running:
+            return None
         self.remove(turn.id)
         self._running[turn.id] = turn
         self._jobs[turn.client] += 1
@@ -112,7 +115,7 @@ class Waiting:
         for turn in others:
             if overtaken[-1].overtaken >= OVERTAKEN_MOST:
                 break
-            if turn.models and turn.models <= loaded:
+            if turn.models and turn.models <= loaded and not turn.alone:
                 for each in overtaken:
                     each.overtaken += 1
                 return turn

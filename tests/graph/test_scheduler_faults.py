@@ -194,6 +194,39 @@ def test_a_job_that_ran_at_two_deaths_fails_with_that_reason_and_may_be_tried_ag
     live(tmp_path, afterwards, world=world)
 
 
+def test_jobs_that_ran_at_a_death_run_alone_so_that_a_bad_one_takes_no_good_ones_with_it(tmp_path: Path) -> None:
+    """Job "bad" kills the process whenever it runs."""
+    world = World()
+    deaths = 0
+
+    async def life(house: House) -> None:
+        nonlocal deaths
+        if not deaths:
+            for name in ("good1", "bad", "good2"):
+                await house.submit(name, held(name))
+        elif deaths == 1:
+            await world.reached("good1")
+            assert house.scheduler.running == ["good1"]
+            world.open("good1")
+        await world.reached("bad")
+        if not deaths:
+            await world.reached("good1")
+            await world.reached("good2")
+            for gate in world.gates.values():
+                gate.reached.clear()
+        deaths += 1
+
+    async def afterwards(house: House) -> None:
+        world.open("good2")
+        good1, bad, good2 = await house.ends("good1", "bad", "good2")
+        assert [job.state for job in (good1, bad, good2)] == ["succeeded", "failed", "succeeded"]
+        assert "died 2 times" in bad.reason
+
+    live(tmp_path, life, world=world, dies=True)
+    live(tmp_path, life, world=world, dies=True)
+    live(tmp_path, afterwards, world=world)
+
+
 CHILD = """
 import asyncio, sys
 from pathlib import Path

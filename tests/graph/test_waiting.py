@@ -20,6 +20,11 @@ def line_of(*turns: Turn) -> Waiting:
     return waiting
 
 
+def begun(waiting: Waiting, count: int) -> list[str]:
+    """The next so many, while none ends."""
+    return [each.id for each in (waiting.take() for _ in range(count)) if each]
+
+
 def taken(waiting: Waiting, at_once: int = 1) -> list[str]:
     """The order in which jobs begin when each ends after as many others have begun as may run at once."""
     running: list[str] = []
@@ -27,7 +32,9 @@ def taken(waiting: Waiting, at_once: int = 1) -> list[str]:
     while waiting:
         if len(running) == at_once:
             waiting.ended(running.pop(0))
-        running.append(waiting.take().id)
+        turn = waiting.take()
+        assert turn is not None
+        running.append(turn.id)
         order.append(running[-1])
     return order
 
@@ -48,7 +55,7 @@ def test_clients_take_turns_however_many_jobs_they_have() -> None:
 
 def test_running_jobs_count_against_their_client() -> None:
     waiting = line_of(*(turn(n, "a") for n in range(1, 7)))
-    assert [waiting.take().id for _ in range(3)] == ["a1", "a2", "a3"]
+    assert begun(waiting, 3) == ["a1", "a2", "a3"]
     waiting.add(turn(7, "b"))
     waiting.add(turn(8, "b"))
     assert [each.id for each in waiting] == ["b7", "b8", "a4", "a5", "a6"]
@@ -56,16 +63,16 @@ def test_running_jobs_count_against_their_client() -> None:
 
 def test_a_client_that_comes_late_waits_for_one_job_of_each_other_at_most() -> None:
     waiting = line_of(*(turn(n, client) for n in range(1, 20) for client in "ab"))
-    waiting.ended(waiting.take().id)
-    waiting.ended(waiting.take().id)
+    for job_id in begun(waiting, 2):
+        waiting.ended(job_id)
     waiting.add(turn(99, "late"))
-    assert waiting.take().id == "late99"
+    assert begun(waiting, 1) == ["late99"]
 
 
 def test_the_order_told_is_the_order_taken() -> None:
     waiting = line_of(*(turn(n, "ab"[n % 3 == 0], priority=n % 2, front=n % 7 == 0) for n in range(1, 30)))
     told = [each.id for each in waiting]
-    assert [waiting.take().id for _ in told] == told
+    assert begun(waiting, len(told)) == told
 
 
 def test_a_job_whose_models_are_loaded_goes_first() -> None:
@@ -89,7 +96,19 @@ def test_neither_priority_nor_front_is_overtaken_for_models() -> None:
     waiting.take()
     for each in (turn(1, models="y", priority=1), turn(2, models="y", front=True), turn(3, models="x")):
         waiting.add(each)
-    assert [waiting.take().id for _ in range(3)] == ["1", "2", "3"]
+    assert begun(waiting, 3) == ["1", "2", "3"]
+
+
+def test_beside_a_job_that_runs_alone_nothing_begins() -> None:
+    waiting = line_of(turn(1), turn(2), turn(3))
+    waiting.take()
+    for each in waiting:
+        each.alone = each.id == "2"
+    assert waiting.take() is None
+    waiting.ended("1")
+    assert [each.id for each in (waiting.take(), waiting.take()) if each] == ["2"]
+    waiting.ended("2")
+    assert [each.id for each in (waiting.take(), waiting.take()) if each] == ["3"]
 
 
 def test_a_removed_job_does_not_go() -> None:
