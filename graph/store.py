@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from graph import store_jobs, store_search
+from graph import store_jobs, store_lists
 from graph.jobs import OVER, Job, JobOutput, JobRequest, JobState
 from graph.saving import Ledger
 from graph.store_jobs import JobConflict
+from graph.store_lists import column
 from graph.store_names import NamesOfTask
-from graph.store_schema import STATES, Lock, StoreError, connect, open_file, sentence
+from graph.store_schema import Lock, StoreError, connect, open_file, sentence
 from graph.store_writer import MORE, More, Writer
 
 __all__ = ["JobConflict", "Page", "Store", "StoreError", "StoreLimits"]
@@ -174,47 +175,43 @@ class Store:
                 query = "SELECT coalesce(max(ended), 0), count(*) FROM jobs WHERE ended IS NOT NULL"
                 last, count = db.execute(query).fetchone()
             query = "SELECT seq FROM jobs WHERE ended <= ? ORDER BY ended LIMIT ?"
-            numbers = _column(db.execute(query, (last, STEP)))
+            numbers = column(db.execute(query, (last, STEP)))
             store_jobs.drop(db, numbers)
             return MORE if len(numbers) == STEP else count
 
         return self._writer.put(write)
 
     def _look_at_limits(self, db: sqlite3.Connection) -> None:
-        """Begin to drop jobs if there are more than may be."""
+        """Begin to drop jobs, some at a time, if there are more than may be."""
+
+        def over(_: Future[None]) -> None:
+            self._dropping = False
+
         if not self._dropping and self._beyond(db):
             self._dropping = True
-            self._writer.put(self._drop)
+            self._writer.put(self._drop).add_done_callback(over)
 
     def _drop(self, db: sqlite3.Connection) -> More | None:
         numbers = self._beyond(db)
         store_jobs.drop(db, numbers)
-        self._dropping = bool(numbers)
         return MORE if numbers else None
 
     def _beyond(self, db: sqlite3.Connection) -> list[int]:
-        """Up to STEP jobs that the limits leave no room for: too many by the order they ended, or too old."""
-        over = sum(jobs for state, jobs in db.execute("SELECT state, jobs FROM totals") if state in OVER)
-        too_many = max(0, min(STEP, over - self.limits.finished))
-        query = "SELECT seq FROM jobs WHERE ended IS NOT NULL ORDER BY ended LIMIT ?"
-        found = _column(db.execute(query, (too_many,)))
-        query = "SELECT seq FROM jobs WHERE ended IS NOT NULL AND ended_s < ? ORDER BY ended_s LIMIT ?"
-        return found or _column(db.execute(query, (self._clock() - self.limits.age_s, STEP)))
+        return store_lists.beyond(db, self.limits.finished, self._clock() - self.limits.age_s, STEP)
 
     # -- reading
 
     def get(self, job_id: str) -> Job | None:
         """The job of that id."""
         with self._reading() as db:
-            return next(
-                iter(store_jobs.read(db, _column(db.execute("SELECT seq FROM jobs WHERE id = ?", (job_id,))))), None
-            )
+            found = store_jobs.read(db, column(db.execute("SELECT seq FROM jobs WHERE id = ?", (job_id,))))
+            return found[0] if found else None
 
     def pending(self) -> Jobs:
         """What waits, in the order it should run."""
         with self._reading() as db:
             query = "SELECT seq FROM jobs WHERE state = 'pending' ORDER BY priority DESC, place, seq"
-            return store_jobs.read(db, _column(db.execute(query)))
+            return store_jobs.read(db, column(db.execute(query)))
 
     def counts(self) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
@@ -235,24 +232,8 @@ class Store:
 
         `after` is that of the page before. Jobs that come or go meanwhile shift nothing between pages.
         """
-        key = "seq" if by == "accepted" else "ended"
-        way, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
-        found: list[tuple[Any, ...]] = []
         with self._reading() as db:
-            # State by state, each by its index: a few failed ones among 100,000 are found as fast as any.
-            for state in STATES if states is None else dict.fromkeys(states):
-                where = ["state = ?", f"{key} IS NOT NULL"]
-                values: list[Any] = [state]
-                if client is not None:
-                    where.append("client = ?")
-                    values.append(client)
-                if after is not None:
-                    where.append(f"{key} {beyond} ?")
-                    values.append(after)
-                query = f"SELECT {key}, seq FROM jobs WHERE {' AND '.join(where)} ORDER BY {key} {way} LIMIT ?"
-                found += db.execute(query, (*values, limit))
-            found.sort(reverse=newest_first)
-            return self._page(db, found, limit)
+            return self._page(db, store_lists.listed(db, states, client, newest_first, by, limit, after), limit)
 
     def search(self, text: str, *, limit: int = 100, after: int | None = None) -> Page:
         """Jobs, the newest first, in whose prompts every one of these words begins a word; without words, any job.
@@ -261,19 +242,10 @@ class Store:
         """
         if not text.strip():
             return self.list(limit=limit, after=after)
-        query = store_search.query(text)
-        if query is None:
-            return Page((), None)
         with self._reading() as db:
-            found = db.execute(
-                "SELECT rowid, rowid FROM words WHERE words MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?",
-                (query, 2**62 if after is None else after, limit),
-            ).fetchall()
-            return self._page(db, found, limit)
+            return self._page(db, store_lists.searched(db, text, limit, after), limit)
 
-    def _page(self, db: sqlite3.Connection, found: Sequence[tuple[int, int]], limit: int) -> Page:
-        """The jobs of (place in the list, row)."""
-        found = found[:limit]
+    def _page(self, db: sqlite3.Connection, found: store_lists.Found, limit: int) -> Page:
         jobs = store_jobs.read(db, [seq for _, seq in found])
         return Page(tuple(jobs), found[-1][0] if found and len(found) == limit else None)
 
@@ -321,7 +293,3 @@ class Store:
             self._idle.append(db)
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise StoreError(sentence(error, self.file)) from error
-
-
-def _column(rows: sqlite3.Cursor) -> list[int]:
-    return [row[0] for row in rows]
