@@ -1,18 +1,37 @@
 """Explanations: for every node the true reason why it runs or does not, before and after."""
 
 import asyncio
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from graph import Context, Document, Lanes, Node, Paths, Registry, Text, plan
+from graph import (
+    Context,
+    Document,
+    Engine,
+    Lanes,
+    MemoryCache,
+    Node,
+    Paths,
+    Registry,
+    Text,
+    WeightlessValues,
+    plan,
+)
+from graph.effects import Effects
+from graph.events import Event, NodeStarted
 from graph.explain import conclude, explain
 from graph.explanation import Change, Explanation
 from graph.notes import MOST, Notes
+from graph.read.api import read_api
 from graph.wire import Lazy
+from tests.graph.test_engine_random import PROPERTY, prompts
 from tests.graph.toys import REGISTRY, Log, document, engine, graph
 
 
@@ -234,6 +253,48 @@ def test_afterwards_it_is_said_what_failed_and_what_could_not_run_then(desk: Des
     assert explained["x"].sentence == "ran and failed; it runs: no result for these inputs is remembered"
     assert (explained["t"].runs, explained["t"].reason) == (False, "failed")
     assert desk.notes.last("t", "Add") is None
+
+
+@PROPERTY
+@given(prompt=prompts(), number=st.integers(-3, 3), data=st.data())
+def test_what_is_said_to_run_is_what_runs(
+    lanes: Lanes, tmp_path: Path, prompt: dict[str, Any], number: int, data: st.DataObject
+) -> None:
+    desk = Desk(lanes, tmp_path)
+    changed = copy.deepcopy(prompt)
+    inputs = changed[data.draw(st.sampled_from(list(prompt)))]["inputs"]
+    inputs[data.draw(st.sampled_from(list(inputs)))] = number
+    for each in (prompt, changed, prompt):
+        planned = plan(graph(read_api(each), desk.engine.paths))
+        told: list[Event] = []
+        before = explain(planned, desk.engine, desk.notes)
+        result = asyncio.run(desk.engine.run(planned, sink=told.append))
+        after = conclude(before, result)
+        desk.notes.take(after)
+        started = {event.node_id for event in told if isinstance(event, NodeStarted)}
+        will_run = {each.node_id for each in before if each.runs}
+        assert started == will_run if not result.failures else started <= will_run
+        assert {each.node_id for each in after if each.runs} == started
+        assert {each.node_id for each in before} == {task.id for task in planned.tasks}
+
+
+class Save(Node[None], output=True):
+    """Writes a file."""
+
+    def run(self, ctx: Context) -> None:
+        with ctx.series("saved").claim(".txt") as claim:
+            claim.part.write_text("content")
+
+
+def test_an_output_node_whose_files_are_there_says_so(lanes: Lanes, tmp_path: Path) -> None:
+    runner = Engine(lanes, MemoryCache(10**6, WeightlessValues()), Paths(tmp_path), effects=Effects())
+    planned = plan(graph(document(s=("Save", {})), runner.paths, Registry(Save)))
+    for expected in ("output", "saved"):
+        [explained] = explain(planned, runner)
+        assert explained.reason == expected
+        asyncio.run(runner.run(planned))
+    next((tmp_path / "output").iterdir()).unlink()
+    assert explain(planned, runner)[0].reason == "output"
 
 
 def test_notes_of_a_process_are_there_for_the_next(lanes: Lanes, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from graph import Context, DocumentError, Node, Paths, Registry
 from graph.build import build, use
 from graph.events import Event, RunFinished
 from graph.library import Session, Surroundings, run
-from tests.graph.toys import REGISTRY, SUM, Add, Divide, Log, Show, document, ran
+from tests.graph.toys import REGISTRY, SUM, Add, Divide, Gate, Log, Show, Wait, document, ran
 
 
 class Where(Node[str]):
@@ -97,6 +97,33 @@ def test_a_session_remembers_results_and_runs_several_at_once(around: Surroundin
         results = asyncio.run(both(session))
     assert [result.outputs["last"] for result in results] == [(11,), (21,)]
     assert ran(log) == ["last", "last"]
+
+
+def test_results_say_why_their_nodes_ran_if_that_is_asked_for(around: Surroundings) -> None:
+    with Session(surroundings=around, explain=True) as session:
+        for a, reason in ((1, "new"), (1, "memory"), (2, "changed")):
+            result = asyncio.run(session.run(build(total=Add(a=a)), targets=["total"]))
+            assert [(each.node_id, each.reason) for each in result.explanations] == [("total", reason)]
+    assert asyncio.run(run(build(Show(value=1)), surroundings=around)).explanations == ()
+
+
+def test_a_folder_keeps_results_and_what_ran_for_the_next_session(
+    around: Surroundings, log: Log, tmp_path: Path
+) -> None:
+    for a, reason in ((1, "new"), (1, "disk"), (2, "changed")):
+        with Session(surroundings=around, cache_dir=tmp_path) as session:
+            result = asyncio.run(session.run(build(total=Add(a=a)), targets=["total"]))
+            assert result.outputs == {"total": (a,)}
+            assert [each.reason for each in result.explanations] == [reason]
+    assert ran(log) == ["total", "total"]
+
+
+def test_a_node_that_takes_too_long_is_a_failure() -> None:
+    gate = Gate()
+    with Session(surroundings=Surroundings(resources=[gate]), limit_s=0.1) as session:
+        result = asyncio.run(session.run(build(w=Wait()), targets=["w"]))
+        gate.open.set()
+    assert "it took longer than 0.1 seconds" in str(result.failures[0])
 
 
 def test_a_registry_is_not_changed(around: Surroundings) -> None:
