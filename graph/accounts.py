@@ -107,6 +107,11 @@ class Accounts(ABC):
         cached = tuple(work.task.id for work in sorted(board.cached, key=lambda work: work.index))
         return Result(outputs, board.ui, seconds, cached, tuple(self._failures))
 
+    def let_go(self) -> None:
+        """Hold no values any more: a run that is over may stay in memory for a while."""
+        for work in self.board.works if self._board is not None else ():
+            work.outputs = None
+
     def cancel(self) -> Iterable[Slice]:
         """A slice: begin nothing more; what is being worked on ends at its next step, or when it next looks."""
         with self._lock:

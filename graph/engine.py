@@ -108,4 +108,6 @@ class Engine:
             raise run.crash
         if cancelled is not None:
             raise cancelled
-        return run.result()
+        result = run.result()
+        run.let_go()
+        return result

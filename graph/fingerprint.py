@@ -13,6 +13,7 @@ from graph.document import Link
 from graph.model import Graph, Task
 from graph.node import LinkedInput, Node
 from graph.paths import Paths
+from graph.widgets import ModelNames
 
 ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 CodeOf = Callable[[type[Node[Any]]], str]
@@ -79,6 +80,9 @@ class Fingerprinter:
             if files is None:
                 return None
             facts.append(["files", files])
+            for name, item in schema.inputs.items():  # it says what a model file holds: the name changes nothing
+                if isinstance(item.choices, ModelNames):
+                    literals.pop(name, None)
         if schema.hidden and not schema.effect and not schema.foreign:
             facts.append([task.id if "unique_id" in schema.hidden else "", self._recipe])
         elif schema.by_id or (schema.foreign and "unique_id" in schema.hidden):

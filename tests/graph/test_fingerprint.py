@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from graph import Context, Int, Node, Paths, Registry, Text, plan
+from graph import Choice, Context, Int, ModelNames, Node, Paths, Registry, Text, plan
 from graph.document import Document, DocumentNode
 from graph.fingerprint import Fingerprinter, digest_sources
 from graph.read.api import read_api
@@ -24,6 +24,18 @@ class ReadFile(Node[str]):
         return ctx.paths.annotated(self.name).read_text()
 
 
+class Loads(Node[str]):
+    """Takes a model file."""
+
+    name: str = Choice(ModelNames("checkpoints"))
+
+    def fingerprint(self, paths: Paths) -> str:
+        return paths.digest(paths.find("checkpoints", self.name))
+
+    def run(self, ctx: Context) -> str:
+        return self.name
+
+
 class Name(Node[str]):
     def run(self, ctx: Context) -> str:
         return "a.txt"
@@ -38,7 +50,7 @@ class Tells(Node[str], hidden=("unique_id", "prompt")):
         return ctx.node_id
 
 
-EVERY = Registry(*REGISTRY.values(), ReadFile, Name, Tells)
+EVERY = Registry(*REGISTRY.values(), ReadFile, Loads, Name, Tells)
 
 
 def of(paths: Paths, prompt: Document, target: str, code: str = "", environment: str = "") -> str | None:
@@ -111,6 +123,17 @@ def test_the_content_of_a_named_file_enters(paths: Paths) -> None:
     assert before == of(paths, document(t=("ReadFile", {"name": "a.txt"})), "t")
     file.write_text("two")
     assert before != of(paths, document(t=("ReadFile", {"name": "a.txt"})), "t")
+
+
+def test_a_model_file_is_known_by_what_it_holds_whatever_its_name(paths: Paths) -> None:
+    folder = paths.roots("checkpoints")[0]
+    folder.mkdir(parents=True)
+    (folder / "one.safetensors").write_bytes(b"weights")
+    (folder / "same.safetensors").write_bytes(b"weights")
+    (folder / "other.safetensors").write_bytes(b"other")
+    keys = {name: of(paths, document(t=("Loads", {"name": f"{name}.safetensors"})), "t") for name in ("one", "same")}
+    assert keys["one"] == keys["same"]
+    assert keys["one"] != of(paths, document(t=("Loads", {"name": "other.safetensors"})), "t")
 
 
 def test_a_file_named_only_while_running_is_never_reused(paths: Paths) -> None:
