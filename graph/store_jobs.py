@@ -14,8 +14,8 @@ from graph.store_schema import StoreError
 from graph.store_text import Packed, pack, to_json, unpack
 
 COLUMNS = (
-    "seq, id, state, priority, place, client, created_s, started_s, ended_s, attempts, reason, problems, "
-    "prompt, extra_pnginfo, asked, deaths"
+    "seq, id, client, priority, prompt, extra_pnginfo, asked, "  # of the request
+    "state, place, created_s, started_s, ended_s, attempts, reason, problems, deaths"  # of the job
 )
 AT_ONCE = 500  # rows that one statement asks for by number
 
@@ -227,26 +227,10 @@ def _canonical(value: Mapping[str, Any]) -> str:
 
 
 def _job(row: Row, outputs: tuple[JobOutput, ...]) -> Job:
-    (
-        _,
-        job_id,
-        state,
-        priority,
-        place,
-        client,
-        created,
-        started,
-        ended,
-        attempts,
-        reason,
-        problems,
-        prompt,
-        extra,
-        asked,
-        deaths,
-    ) = row
+    _, job_id, client, priority, prompt, extra_pnginfo, asked = row[:7]
+    state, place, created, started, ended, attempts, reason, problems, deaths = row[7:]
     said = json.loads(asked)
     targets = None if said["targets"] is None else tuple(said["targets"])
-    request = JobRequest(job_id, Packed(prompt), Packed(extra), targets, client, priority, said["front"])
+    request = JobRequest(job_id, Packed(prompt), Packed(extra_pnginfo), targets, client, priority, said["front"])
     failures = tuple(json.loads(problems))
     return Job(request, state, place, created, started, ended, attempts, reason, outputs, failures, deaths)

@@ -131,7 +131,9 @@ def test_where_no_file_can_be_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be read or written"):
         Store(tmp_path / "file" / "queue.sqlite")
-    Store(tmp_path / "new" / "folder" / "queue.sqlite").close()
+    for _ in range(2):  # made, then found
+        with Store(tmp_path / "new" / "a ?#%41ö" / "queue.sqlite") as store:
+            assert store.notices == ()
 
 
 # -- damage

@@ -184,7 +184,8 @@ class Machine(RuleBasedStateMachine):
         seen = self.store.list(newest_first=False).jobs
         assert [job.request.id for job in seen] == list(self.jobs)
         for job, known in zip(seen, self.jobs.values(), strict=True):
-            assert (job.state, job.attempts, job.request) == (known.state, known.attempts, known.request)
+            assert (job.state, job.attempts, job.deaths) == (known.state, known.attempts, known.deaths)
+            assert job.request == known.request
             assert [output.node_id for output in job.outputs] == known.outputs
             assert (job.ended_s is not None) == (job.state in OVER)
             assert self.store.search(job.request.id).jobs == (job,)
