@@ -233,7 +233,12 @@ CASES: dict[str, Callable[[], dict[str, object]]] = {
     "ceilings": ceilings,
 }
 
-ROOMS = ("engine", "overlap", "store")  # each has a module lab.bench_NAME, whose rows of JSON have a case and a unit
+ROOMS = (
+    "engine",
+    "overlap",
+    "batch",
+    "store",
+)  # each has a module lab.bench_NAME, whose rows of JSON have a case and a unit
 
 
 def run_case(name: str) -> dict[str, object]:

@@ -199,8 +199,9 @@ class Pool:
                             return
                         me.slices = ()  # from here on it cannot be given up
                     ready = [new for new in ready if new.lane in self._names]
+                    others.reverse()
                     while others:
-                        self._put(others.pop(0))
+                        self._put(others.pop())
                 with self._changed:
                     if me.is_given_up:
                         return
