@@ -103,6 +103,24 @@ class TestGraphBuilder:
         for _ in range(2):
             assert contextvars.copy_context().run(ids) == ["7.2.0.1", "7.2.0.own", "7.2.0.2", "7.2.1.1"]
 
+    def test_ids_within_ids_stay_short_and_differ(self, builder: type) -> None:
+        def nest() -> list[str]:
+            ids, root, name = [], "7", "8"
+            for _ in range(50):
+                builder.set_default_prefix(root, 0)  # type: ignore[attr-defined]
+                graph = builder()
+                root, name = graph.node("End", id="again").id, graph.node("A", id=name).id
+                assert graph.lookup_node(ids[-2] if ids else "8").id == name
+                ids += [name, root]
+            return ids
+
+        ids = contextvars.copy_context().run(nest)
+        assert len(set(ids)) == 100
+        assert max(map(len, ids)) < 150
+        assert {node_id.split(".")[0] for node_id in ids} == {"7"}
+        assert {node_id.split(".")[-1] for node_id in ids} == {"8", "again"}
+        assert contextvars.copy_context().run(nest) == ids
+
     def test_a_graph_in_api_form(self, builder: type) -> None:
         graph = builder("p.")
         source = graph.node("Load", id="l", name="x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -10,6 +11,7 @@ from graph.given import Blocked as ExecutionBlocker
 
 __all__ = ["ExecutionBlocker", "GraphBuilder", "Node", "add_graph_prefix", "is_link"]
 
+LONGEST = 60  # characters of an id that are put into another one
 Prefix = tuple[str, int, int]  # the node that makes graphs, which call of it this is, how many graphs there were before
 PREFIX: ContextVar[Prefix] = ContextVar("prefix", default=("", 0, 0))
 
@@ -61,7 +63,10 @@ class Node:
 
 
 class GraphBuilder:
-    """A graph to expand to. Ids are the same each time that the same node makes the same graph."""
+    """A graph to expand to. Ids are the same each time that the same node makes the same graph.
+
+    They say which node made it in which call, and begin with the id of the node in the workflow that it came from.
+    """
 
     def __init__(self, prefix: str | None = None) -> None:
         self.prefix = self.alloc_prefix() if prefix is None else prefix
@@ -78,33 +83,46 @@ class GraphBuilder:
         """What begins the ids of the next graph."""
         root, call, number = PREFIX.get()
         PREFIX.set((root, call, number + 1))
-        return f"{root}.{call}.{number}."
+        return f"{_shortened(root)}.{call}.{number}."
 
     def node(self, class_type: str, id: str | None = None, **inputs: Any) -> Node:
         """A new node, or the one that has that id already."""
         if id is None:
             self._unnamed += 1
             id = str(self._unnamed)
-        return self.nodes.setdefault(self.prefix + id, Node(self.prefix + id, class_type, inputs))
+        full = self._full(id)
+        return self.nodes.setdefault(full, Node(full, class_type, inputs))
 
     def lookup_node(self, id: str) -> Node | None:
         """The node that was made with that id."""
-        return self.nodes.get(self.prefix + id)
+        return self.nodes.get(self._full(id))
 
     def replace_node_output(self, node_id: str, index: int, new_value: Any) -> None:
         """Give whatever is linked to that output the new value or link instead; None takes the input away."""
-        old = [self.prefix + node_id, index]
+        old = [self._full(node_id), index]
         for node in self.nodes.values():
             for key in [key for key, value in node.inputs.items() if is_link(value) and value == old]:
                 node.set_input(key, new_value)
 
     def remove_node(self, id: str) -> None:
         """Forget the node that was made with that id. Raises KeyError if there is none."""
-        del self.nodes[self.prefix + id]
+        del self.nodes[self._full(id)]
 
     def finalize(self) -> dict[str, Any]:
         """The graph in API form."""
         return {node_id: node.serialize() for node_id, node in self.nodes.items()}
+
+    def _full(self, id: str) -> str:
+        return self.prefix + _shortened(id)
+
+
+def _shortened(id: str) -> str:
+    """A long id as its first and last part and a digest: a loop that copies nodes puts their ids into the new ones."""
+    if len(id) <= LONGEST:
+        return id
+    digest = hashlib.blake2b(id.encode(), digest_size=8).hexdigest()
+    short = f"{id.partition('.')[0]}.{digest}.{id.rpartition('.')[2]}"
+    return short if len(short) <= LONGEST else digest
 
 
 def add_graph_prefix(
