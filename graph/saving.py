@@ -123,8 +123,12 @@ def _claim_on_record(path: Path, ledger: Ledger) -> Reservation:
             raise
         except OSError:  # no links here
             _create(path)
-        reservation = replace(reservation, marks=(_mark(path),))
-        ledger.keep(reservation)
+        try:
+            reservation = replace(reservation, marks=(_mark(path),))
+            ledger.keep(reservation)
+        except BaseException:  # such as a full disk
+            path.unlink()
+            raise
     finally:
         reservation.proof.unlink(missing_ok=True)
     return reservation

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +12,8 @@ import pytest
 
 from graph import Paths
 from graph.jobs import JobOutput, JobRequest
-from graph.store import Store, StoreLimits
+from graph.saving import Reservation
+from graph.store import Store, StoreError, StoreLimits
 
 
 def save(paths: Paths, prefix: str, content: bytes = b"x", **values: int) -> str:
@@ -261,56 +261,83 @@ def test_a_disk_without_links_will_do(tmp_path: Path, store: Store, monkeypatch:
     }  # fmt: skip
 
 
-# A process that dies, by the clearest of deaths, at its nth step: before or after a call that others could see.
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_when_the_ledger_cannot_write_nothing_remains(tmp_path: Path, store: Store, steps: int) -> None:
+    ledger = store.ledger("job", "9")
+    keep, kept = ledger.keep, []
+
+    def until_full(reservation: Reservation) -> None:
+        if len(kept) == steps:
+            raise StoreError("There is no room left.")
+        kept.append(reservation)
+        keep(reservation)
+
+    ledger.keep = until_full  # type: ignore[method-assign]
+    with pytest.raises(StoreError, match="no room"), Paths(tmp_path).series("pic", ledger=ledger).claim(".png") as file:
+        file.part.write_bytes(b"ours")
+    assert below(tmp_path / "output") == {}
+    assert attempt(Paths(tmp_path), store, pictures=1) == ["pic_00001_.png"]
+
+
+# Processes that die, by the clearest of deaths, each one step later: before or after a call that others could see.
 DIE = """
 import os, signal, sys
 from pathlib import Path
 from graph import Paths
 from graph.jobs import JobRequest
 from graph.store import Store, StoreLimits
-folder, nth = Path(sys.argv[1]), int(sys.argv[2])
-steps = 0
 
-def step():
-    global steps
-    steps += 1
-    if steps == nth:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-def deadly(function):
+def deadly(function, die_at, steps=[0]):
     def call(*arguments, **more):
         step()
         result = function(*arguments, **more)
         step()
         return result
+
+    def step():
+        steps[0] += 1
+        if steps[0] == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     return call
 
-store = Store(folder / "queue.sqlite", limits=StoreLimits(deaths=1000))
-store.add(JobRequest("job", {}))
-store.recover()
-store.start("job").result()
-ledger = store.ledger("job", "9")
-ledger.keep = deadly(ledger.keep)
-for name in ("link", "open"):
-    setattr(os, name, deadly(getattr(os, name)))
-for name in ("unlink", "replace", "write_bytes"):
-    setattr(Path, name, deadly(getattr(Path, name)))
-series = Paths(folder).series("pic", ledger=ledger)
-for number in range(2):
-    with series.claim(".png") as file:
-        file.part.write_bytes(b"ours")
-store.requeue("job", "done").result()
-store.close()
-print(steps)
+def work(folder, die_at):
+    store = Store(folder / "queue.sqlite", limits=StoreLimits(deaths=1000))
+    store.add(JobRequest("job", {}))
+    store.start("job").result()
+    ledger = store.ledger("job", "9")
+    ledger.keep = deadly(ledger.keep, die_at)
+    for place, name in ((os, "link"), (os, "open"), (Path, "unlink"), (Path, "replace"), (Path, "write_bytes")):
+        setattr(place, name, deadly(getattr(place, name), die_at))
+    series = Paths(folder).series("pic", ledger=ledger)
+    for number in range(2):
+        with series.claim(".png") as file:
+            file.part.write_bytes(b"ours")
+
+status = None
+die_at = 0
+while status != 0:
+    die_at += 1
+    folder = Path(sys.argv[1], str(die_at))
+    if (child := os.fork()) == 0:
+        work(folder, die_at)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), status
+    if status:
+        print(folder, flush=True)
 """
 
 
-def die(folder: Path, nth: int) -> int | None:
-    """Run DIE; the number of its steps if it survived."""
-    command = [sys.executable, "-c", DIE, str(folder), str(nth)]
-    done = subprocess.run(command, cwd=Path(__file__).resolve().parents[2], stdout=subprocess.PIPE, text=True)
-    assert done.returncode in (0, -signal.SIGKILL)
-    return int(done.stdout) if done.returncode == 0 else None
+def deaths(folder: Path) -> list[Path]:
+    """What processes left that died at their first, second, … step; each in a folder of its own."""
+    command = [sys.executable, "-c", DIE, str(folder)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).resolve().parents[2], stdout=subprocess.PIPE, text=True, check=True
+    )
+    folders = [Path(line) for line in done.stdout.splitlines()]
+    assert len(folders) > 20
+    return folders
 
 
 def others_do_nothing(folder: Path) -> None:
@@ -334,11 +361,7 @@ def others_clean_up(folder: Path) -> None:
 def test_killed_at_any_step_a_rerun_loses_nothing_and_leaves_nothing(
     tmp_path: Path, others: Callable[[Path], None]
 ) -> None:
-    total = die(tmp_path / "whole", 0)
-    assert total
-    for nth in range(1, total + 1, 1 if others is others_do_nothing else 3):
-        folder = tmp_path / str(nth)
-        assert die(folder, nth) is None
+    for folder in deaths(tmp_path):
         output = folder / "output"
         others(folder)
         theirs = {name: data for name, data in below(output).items() if not name.startswith(".") and data == b"theirs"}
@@ -348,20 +371,16 @@ def test_killed_at_any_step_a_rerun_loses_nothing_and_leaves_nothing(
             store.start("job").result()
             names = attempt(Paths(folder), store)
         found = below(output)
-        assert {name: found[name] for name in names} == dict.fromkeys(names, b"ours"), nth
-        assert found == {**dict.fromkeys(names, b"ours"), **theirs, **dict.fromkeys(empty, b"")}, nth
+        assert {name: found[name] for name in names} == dict.fromkeys(names, b"ours")
+        assert found == {**dict.fromkeys(names, b"ours"), **theirs, **dict.fromkeys(empty, b"")}
         assert len(names) == 2
 
 
 @pytest.mark.parametrize("end", ["cancelled", "poison"])
 def test_a_job_that_does_not_begin_again_leaves_no_empty_file(tmp_path: Path, end: str) -> None:
-    total = die(tmp_path / "whole", 0)
-    assert total
-    for nth in range(1, total + 1, 3):
-        folder = tmp_path / str(nth)
-        die(folder, nth)
+    for folder in deaths(tmp_path):
         with Store(folder / "queue.sqlite", limits=StoreLimits(deaths=1 if end == "poison" else 1000)) as store:
             store.recover()
             if end == "cancelled":
                 store.finish("job", "cancelled").result()
-        assert set(below(folder / "output").items()) <= {(f"pic_{n:05}_.png", b"ours") for n in (1, 2)}, nth
+        assert set(below(folder / "output").items()) <= {(f"pic_{n:05}_.png", b"ours") for n in (1, 2)}
