@@ -31,7 +31,7 @@ from graph.node import UNFINISHED, SharedStepper
 from graph.result import NodeTimeout
 from graph.work import Slot, Work
 
-ORDINARY, PASS = 0, 1  # kinds of slices: what a run has ready besides goes before the next pass of those of its age
+ORDINARY, PASS = 0, 1  # kinds of slices: first what else is ready, so that a young run can join, a finished one leave
 
 
 class Run(Accounts):
@@ -41,7 +41,7 @@ class Run(Accounts):
 
     def urgency(self, index: int, kind: int = ORDINARY) -> Urgency:
         """Where a slice of that work stands among those that wait."""
-        return (-self._priority, self.age, kind, index)
+        return (-self._priority, kind, self.age, index)
 
     def prepare(self) -> Iterable[Slice]:
         """The first slice: find out what must run, and give the slices that can begin."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 Urgency = tuple[int, int, int, int]
-"""Lower goes first: minus the priority, the age of the run, 0 or 1 for a pass shared with others, place in the plan."""
+"""Lower goes first: minus the priority, 1 for a step that others may share, the age of the run, place in the plan."""
 
 
 class Company(NamedTuple):
