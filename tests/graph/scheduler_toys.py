@@ -115,6 +115,24 @@ class Keep(Node[None], category="toys", output=True):
         ctx.show("files", [claim.entry])
 
 
+class KeepTwo(Node[None], category="toys", output=True):
+    """Saves two files, and waits at a gate between them."""
+
+    name: str = Text(default="")
+
+    lane = "io"
+
+    def run(self, ctx: Context) -> None:
+        series = ctx.series(self.name)
+        for number in (1, 2):
+            with series.claim(".txt") as claim:
+                claim.part.write_text(str(number))
+            gate = ctx.resource(World).gates[self.name]
+            gate.reached.set()
+            while not gate.open.wait(0.005):
+                ctx.check_cancelled()
+
+
 class Loud(Node[None], category="toys", output=True):
     """Shows more text than may fit on a disk."""
 
@@ -126,7 +144,7 @@ class Loud(Node[None], category="toys", output=True):
         ctx.show("text", [secrets.token_hex(self.size)])
 
 
-REGISTRY = Registry(Toy, Held, Loader, Keep, Loud)
+REGISTRY = Registry(Toy, Held, Loader, Keep, KeepTwo, Loud)
 
 
 @dataclass

@@ -237,6 +237,17 @@ def test_the_same_request_again_is_the_same_job_and_another_is_refused(tmp_path:
     live(tmp_path, scenario)
 
 
+def test_the_same_request_twice_at_once_runs_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(house: House) -> None:
+        await asyncio.gather(*(house.submit("a", toy("x")) for _ in range(5)))
+        await house.ends("a")
+        assert house.scheduler.waiting == house.scheduler.running == []
+        assert house.world.ran == ["x", "keep keep"]
+
+    live(tmp_path, scenario)
+    assert caplog.text == ""
+
+
 def test_a_failure_is_told_the_rest_is_kept_and_a_retry_does_not_repeat_it(tmp_path: Path) -> None:
     prompt = {
         "good": node("Toy", name="good"), "keep good": node("Keep", value=["good", 0], prefix="good"),

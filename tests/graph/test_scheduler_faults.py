@@ -170,6 +170,24 @@ def test_after_an_abrupt_end_a_job_begins_again_and_repeats_no_recorded_output(t
     assert sorted(world.ran) == ["gate", "keep late"]
 
 
+def test_a_task_that_died_between_two_files_writes_them_under_the_same_names(tmp_path: Path) -> None:
+    world = World()
+
+    async def dies(house: House) -> None:
+        await house.submit("a", {"two": node("KeepTwo", name="gate")})
+        await world.reached("gate")
+        assert house.kept() == {"gate_00001_.txt": "1"}
+
+    async def afterwards(house: House) -> None:
+        world.open("gate")
+        [job] = await house.ends("a")
+        assert [Path(file).name for file in job.outputs[0].files] == ["gate_00001_.txt", "gate_00002_.txt"]
+        assert house.kept() == {"gate_00001_.txt": "1", "gate_00002_.txt": "2"}
+
+    live(tmp_path, dies, world=world, dies=True)
+    live(tmp_path, afterwards, world=world)
+
+
 def test_a_job_that_ran_at_two_deaths_fails_with_that_reason_and_may_be_tried_again(tmp_path: Path) -> None:
     world = World()
 
