@@ -111,22 +111,18 @@ class Declared:
             for number, kind in enumerate(types)
         )
 
-    def schema(self) -> Schema:
-        """The class as the engine sees it. Raises what INPUT_TYPES raises."""
-        types, judged = self.input_types(), self.judged()
+    def schema(self, types: Any) -> Schema:
+        """The class as the engine sees it, given its input types."""
+        judged = self.judged()
         inputs: dict[str, Input] = {}
         for group in ("required", "optional"):
             for name, spec in specs(types, group):
                 inputs.setdefault(name, self._input(name, spec, group, judged))
         for name, marker in specs(types, "hidden"):
-            if marker not in MARKERS:  # what the document gives under that name is passed on
+            if not is_marker(marker):  # what the document gives under that name is passed on
                 inputs.setdefault(name, Input(name, ANY, required=False, literal=True, open=True))
-        markers = self.markers().values()
+        markers = hidden_markers(types).values()
         return self._with_traits(inputs, tuple(key for key, marker in HIDDEN_MARKERS.items() if marker in markers))
-
-    def markers(self) -> dict[str, str]:
-        """Its hidden inputs, each with the word for what it gets. Raises what INPUT_TYPES raises."""
-        return {name: marker for name, marker in specs(self.input_types(), "hidden") if marker in MARKERS}
 
     def schema_without_inputs(self) -> Schema:
         """The class as far as it can be known while its INPUT_TYPES fails."""
@@ -213,6 +209,16 @@ def specs(types: Any, group: str) -> Iterator[tuple[str, Any]]:
     if isinstance(found, Mapping):
         for name in found:
             yield str(name), found[name]
+
+
+def hidden_markers(types: Any) -> dict[str, str]:
+    """The hidden inputs, each with the word for what it gets."""
+    return {name: marker for name, marker in specs(types, "hidden") if is_marker(marker)}
+
+
+def is_marker(value: Any) -> bool:
+    """Whether it is one of the words for what a hidden input gets."""
+    return isinstance(value, str) and value in MARKERS
 
 
 def read_spec(spec: Any) -> tuple[Any, Mapping[str, Any]]:

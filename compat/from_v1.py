@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from compat.calls import enter, settled
-from compat.declared import Declared
+from compat.declared import Declared, hidden_markers
 from compat.instances import Instances
 from compat.returned import understand
 from compat.shims.comfy_execution.graph import DynamicPrompt
@@ -89,8 +89,12 @@ class V1Node(Node[Any]):
     # -- before the graph runs
 
     def check(self, paths: Paths) -> Iterable[tuple[str, str]]:
-        """What VALIDATE_INPUTS says: each input that it names is at fault where it does not give True."""
-        self.declared.input_types()  # schema() hides that it fails, and here it is said
+        """What VALIDATE_INPUTS says: each input that it names is at fault where it does not give True.
+
+        Raises what it raises, and what INPUT_TYPES does.
+        """
+        if (error := self._kept().error) is not None:
+            raise error
         validate = self.declared.trait("VALIDATE_INPUTS")
         if validate is None:
             return
@@ -183,9 +187,10 @@ class V1Node(Node[Any]):
         if kept is None or time.monotonic() >= kept.until:
             until = time.monotonic() + cls.fresh_s
             try:
-                kept = Kept(until, cls.declared.schema(), cls.declared.markers())
-            except Exception:  # check() says what it is
-                kept = Kept(until, cls.declared.schema_without_inputs(), {})
+                types = cls.declared.input_types()
+                kept = Kept(until, cls.declared.schema(types), hidden_markers(types))
+            except Exception as error:
+                kept = Kept(until, cls.declared.schema_without_inputs(), {}, error)
             cls._last = kept  # type: ignore[attr-defined]
         return kept
 
@@ -197,6 +202,7 @@ class Kept:
     until: float  # when to ask again, by time.monotonic()
     schema: Schema
     markers: Mapping[str, str]
+    error: Exception | None = None  # of INPUT_TYPES; it is raised where the class's problems are asked for
 
 
 def _written(value: Any) -> Any:

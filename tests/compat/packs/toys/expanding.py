@@ -19,7 +19,7 @@ class Twice:
 
     def expand(self, value, show=False, display=""):
         graph = GraphBuilder()
-        first = graph.node("ToyAdd", a=value, b=0)
+        first = graph.node("ToyAdd", a=value, b=0, upload="undeclared")
         second = graph.node("ToyAdd", a=first.out(0), b=first.out(0))
         if show:
             graph.node("ToyShow", value=second.out(0))
