@@ -155,10 +155,11 @@ def run_command(options: argparse.Namespace) -> int:
     progress = Progress()
 
     async def run_all(session: Session) -> list[Result]:
-        runs = (session.run(plan, sink=progress.of(number, plan)) for number, (_, plan) in enumerate(plans))
+        sinks = (progress.of(number, plan, name) for number, (name, plan) in enumerate(plans))
+        runs = (session.run(plan, sink=sink) for (_, plan), sink in zip(plans, sinks, strict=True))
         return await asyncio.gather(*runs)
 
-    with house.session() as session:
+    with house.session() as session, redirect_stdout(sys.stderr):  # what nodes print is no result
         results = asyncio.run(run_all(session))
     for number, ((name, _), result) in enumerate(zip(plans, results, strict=True)):
         found = report(name, result, house.paths, progress.times(number, result.seconds))
@@ -170,7 +171,9 @@ def report(name: str, result: Result, paths: Paths, times: str) -> int:
     """Say what came of a run; `name` begins each line. Its exit status."""
     for shown in result.ui.values():
         for entry in shown.get("images", ()):
-            print(f"{name}{pretty(paths.folders[entry['type']] / entry['subfolder'] / entry['filename'])}")
+            match entry:
+                case {"type": str(where), "filename": str(file)} if where in paths.folders:  # what else packs may show
+                    print(f"{name}{pretty(paths.folders[where] / entry.get('subfolder', '') / file)}")
     if not result.failures:
         if times:  # else all was remembered
             print(f"{name}{times}")

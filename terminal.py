@@ -9,7 +9,17 @@ from itertools import groupby
 from threading import Lock
 from typing import Protocol
 
-from graph.events import Event, NodeFailed, NodeFinished, NodeProgress, NodeStarted, RunFinished, Sink
+from graph.events import (
+    Event,
+    NodeBlocked,
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodeStarted,
+    NodeWarned,
+    RunFinished,
+    Sink,
+)
 from graph.explanation import Explanation
 from graph.model import Plan
 from graph.paths import Paths
@@ -56,13 +66,13 @@ class Progress:
         self._open: set[Place] = set()  # those of them that are not at their end
         self._width = 0  # of the line so far
 
-    def of(self, number: int, plan: Plan) -> Sink:
-        """The sink for the events of one run."""
+    def of(self, number: int, plan: Plan, name: str = "") -> Sink:
+        """The sink for the events of one run; `name` begins each line that is about it alone."""
         schemas = {task.schema.name: task.schema for task in plan.tasks}
 
         def sink(event: Event) -> None:
             with self._lock:
-                self._take(number, event, schemas)
+                self._take(number, event, schemas, name)
 
         return sink
 
@@ -80,7 +90,7 @@ class Progress:
                 said.append(f"{stage} {took:.2f} s" + (f" ({', '.join(paces)})" if paces else ""))
         return ", ".join(said).capitalize()
 
-    def _take(self, number: int, event: Event, schemas: Mapping[str, Schema]) -> None:
+    def _take(self, number: int, event: Event, schemas: Mapping[str, Schema], name: str) -> None:
         match event:
             case NodeStarted():
                 place = number, event.node_id
@@ -90,6 +100,10 @@ class Progress:
                 self._draw((number, event.node_id), event)
             case NodeFinished() | NodeFailed():
                 self._end({(number, event.node_id)})
+            case NodeBlocked():
+                self._say(f"{name}{event.class_type} (node {event.display_id}) did not run: {event.message}")
+            case NodeWarned():
+                self._say(f"{name}{event.message}")
             case RunFinished():
                 self._end({place for place in self._open if place[0] == number})
 
@@ -120,6 +134,12 @@ class Progress:
         if done > before:
             return (now - began) / (done - before)
         return (now - self._started[place]) / max(done, 1)
+
+    def _say(self, sentence: str) -> None:
+        """A line of its own; the one that is redrawn goes on below it."""
+        if self._steps:
+            print(file=sys.stderr)
+        print(sentence, file=sys.stderr)
 
     def _end(self, places: set[Place]) -> None:
         """These report nothing more; the line ends with the last of those that it is about."""

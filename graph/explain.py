@@ -152,7 +152,7 @@ class _Inquiry:
             if source.key is None and self._board.counts(work, name):
                 return "impure source", f"no result of {_name(source)} is ever reused, and it takes {name!r} from there"
         if cls.fingerprint is not Node.fingerprint:
-            return "unknown", "what its result depends on is known only while it runs, so that none is reused"
+            return "unknown", "what its result depends on cannot be told before it runs, so that none is reused"
         return "unknown", "it was given values that have no fingerprint"
 
     def _note(self, work: Work) -> Note | None:

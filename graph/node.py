@@ -115,6 +115,8 @@ class Node(Generic[T]):
         super().__init_subclass__()
         dataclasses.dataclass(frozen=True, eq=False, kw_only=True)(cls)
         for item in dataclasses.fields(cls):  # type: ignore[arg-type]  # it just became a dataclass
+            if item.name in vars(Node):
+                raise TypeError(f"{cls.__name__}.{item.name}: an input may not be called so, since every node has that")
             if item.name in cls.__dict__:
                 delattr(cls, item.name)  # else a linked input would read as its default, see peek()
         name = name or cls.__name__

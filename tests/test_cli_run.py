@@ -38,7 +38,17 @@ class Hang:
         import threading
         threading.Event().wait(600)
 
-NODE_CLASS_MAPPINGS = {"Invert": Invert, "Hang": Hang}
+class Tells(Invert):
+    OUTPUT_NODE = True
+
+    def invert(self, image):
+        from comfy_execution.graph import ExecutionBlocker
+        print("hello from the node")
+        image.mul_(1)
+        shown = {"images": [1, {}, {"type": "elsewhere", "filename": "x"}]}
+        return {"ui": shown, "result": (ExecutionBlocker("nothing to save"),)}
+
+NODE_CLASS_MAPPINGS = {"Invert": Invert, "Hang": Hang, "Tells": Tells}
 '''
 
 
@@ -186,7 +196,16 @@ def test_packs_bring_classes_and_what_they_print_is_no_result(house: House) -> N
     assert house.call("check", file)[:2] == (0, "ok\n")
     listed = house.call("nodes")[1]
     assert "\n  Invert(image) → IMAGE\n" in listed
-    assert "\nPacks\n  inverting: Hang, Invert\n" in listed
+    assert "\nPacks\n  inverting: Hang, Invert, Tells\n" in listed
+
+
+def test_what_nodes_of_packs_do_besides_is_told_and_is_no_result(house: House) -> None:
+    status, out, err = house.call("run", with_node(house, "Tells"))
+    assert status == 0
+    assert out.splitlines()[0].startswith("Text encoding")
+    assert "hello from the node" in err
+    assert "Tells (node between) wrote into what it was given as image" in err
+    assert "SaveImage (node save) did not run: nothing to save" in err
 
 
 def test_a_pack_that_cannot_be_imported_is_named_and_harms_nothing(house: House) -> None:

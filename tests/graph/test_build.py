@@ -114,6 +114,12 @@ def test_a_field_called_like_its_type_is_shown_as_the_type() -> None:
     assert [(output.name, output.type) for output in Split.schema().outputs] == [("INT", "INT"), ("rest", "*")]
 
 
+@pytest.mark.parametrize("name", ["out", "run", "lane"])
+def test_an_input_called_like_a_part_of_every_node_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=f"Odd.{name}: an input may not be called so"):
+        type("Odd", (Node,), {"__annotations__": {name: int}})
+
+
 def test_a_chain_of_any_length_is_built() -> None:
     node = Add()
     for _ in range(5000):
