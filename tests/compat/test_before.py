@@ -1,11 +1,13 @@
 """What V1 classes say of a workflow before it runs: whether they have changed, and what is wrong with their inputs."""
 
+import asyncio
 import math
 from typing import Any
 
 import pytest
 
-from graph import Graph, Problem
+from graph import Graph, Problem, plan, validate
+from graph.read.api import read_api
 from tests.compat.house import House, Prompt
 
 CHANGED: Prompt = {"1": ("ToyChanged", {"value": 5})}
@@ -29,6 +31,15 @@ class TestIsChanged:
     def test_it_is_asked_with_literals_none_for_links_and_its_id(self, house: House) -> None:
         house.run({"1": ("ToyChanged", {"value": 5, "more": ["2", 0]}), "2": ("ToyAdd", {"a": 1})}, "1")
         assert house.module("changing").STATE["asked"] == (5, "1", None)
+
+    def test_it_is_not_asked_where_the_document_has_its_answer(self, house: House) -> None:
+        house.module("changing").STATE["value"] = math.nan
+        for says, ran in (([1], ["1"]), ([1], []), ([2], ["1"])):
+            nodes = {"1": {"class_type": "ToyChanged", "inputs": {"value": 5}, "is_changed": says}}
+            graph = validate(read_api(nodes), house.registry, house.paths, targets=["1"])
+            assert isinstance(graph, Graph)
+            asyncio.run(house.engine.run(plan(graph)))
+            assert house.ran() == ran
 
     def test_it_may_be_a_coroutine(self, house: House) -> None:
         prompt: Prompt = {"1": ("ToyChangedLater", {"value": 5})}
