@@ -74,11 +74,8 @@ def add(db: sqlite3.Connection, request: JobRequest, now_s: float) -> Job:
     if row := db.execute(
         "SELECT seq, prompt, extra_pnginfo, asked FROM jobs JOIN requests USING (seq) WHERE id = ?", (request.id,)
     ).fetchone():
-        if [*(_canonical(unpack(each)) for each in row[1:3]), row[3]] != [
-            _canonical(request.prompt),
-            _canonical(request.extra_pnginfo),
-            asked,
-        ]:
+        stored = [*(_canonical(unpack(each)) for each in row[1:3]), row[3]]
+        if stored != [_canonical(request.prompt), _canonical(request.extra_pnginfo), asked]:
             raise JobConflict(f"There is another job with the id {request.id!r}; give this one an id of its own.")
         return one(db, row[0])
     place = _front(db, request.priority) if request.front else _back(db)
@@ -126,8 +123,8 @@ def finish(
     if state not in OVER:
         raise StoreError(f"A job cannot end as {state!r}; it can end as {', '.join(OVER)}.")
     seq = seq_of(db, job_id, ("running",) if state == "succeeded" else ("pending", "running"), f"ended as {state}")
-    if one(db, seq).state == "pending":
-        store_names.abandon_all(db, seq)
+    if db.execute("SELECT state FROM jobs WHERE seq = ?", (seq,)).fetchone() == ("pending",):
+        store_names.abandon_all(db, seq)  # nobody is at work on it: what it has claimed is of an attempt that died
     db.execute(
         "UPDATE jobs SET state = ?, reason = ?, problems = ?, ended_s = ?, "
         "ended = (SELECT coalesce(max(ended), 0) + 1 FROM jobs WHERE ended IS NOT NULL) WHERE seq = ?",
