@@ -71,9 +71,13 @@ class Journal:
 
     # -- writing
 
-    def knows(self, job_id: str) -> bool:
-        """Whether the next number of this job is in memory."""
-        return job_id in self._lines
+    def holds(self, job_id: str) -> bool:
+        """Whether the next number of this job is in memory; if so, it stays there until the job is over again."""
+        with self._changed:
+            line = self._lines.get(job_id)
+            if line is not None:
+                line.over = False
+            return line is not None
 
     def resume(self, job_id: str) -> None:
         """Find out where the numbers of a job end that an earlier process began. Reads the store: call in a thread."""

@@ -87,7 +87,7 @@ class Scheduler:
         self._closing = False
 
     async def open(self) -> None:
-        """Take up the queue as the last process left it."""
+        """Take up the queue as the last process left it: the first thing to be called. Raises StoreError."""
         requeued, failed = await asyncio.to_thread(self._store.recover)
         for job in requeued:
             await self._tell(job.request.id, JobRequeued(job.request.id, job.reason))
@@ -343,7 +343,7 @@ class Scheduler:
         return Turn(request.id, request.client, request.priority, request.front, job.number, models, alone)
 
     async def _tell(self, job_id: str, event: JobEvent) -> None:
-        if not self._journal.knows(job_id):
+        if not self._journal.holds(job_id):
             try:
                 await asyncio.to_thread(self._journal.resume, job_id)
             except StoreError as error:

@@ -226,10 +226,10 @@ def test_after_a_restart_milestones_are_there_and_numbers_go_on_far_above(store:
     first.put("a", progress(1))
     first.close()
     second = Journal(store)
-    assert not second.knows("a")
+    assert not second.holds("a")
     second.resume("a")
     second.resume("b")
-    assert second.knows("a")
+    assert second.holds("a")
     second.put("a", JobStarted("a", 2))
     second.put("b", JobStarted("b", 1))
     told = second.since("a", 0)
@@ -248,8 +248,8 @@ def test_a_job_that_is_over_leaves_memory_and_may_come_back(journal: Journal, st
     journal.put("a", JobFinished("a", "failed", "no", ()))
     journal.put("b", JobStarted("b", 1))
     journal.close()
-    assert not journal.knows("a")
-    assert journal.knows("b")
+    assert not journal.holds("a")
+    assert journal.holds("b")
 
 
 def test_of_a_deleted_job_nothing_is_told_or_kept(journal: Journal, store: Store) -> None:
@@ -262,7 +262,7 @@ def test_of_a_deleted_job_nothing_is_told_or_kept(journal: Journal, store: Store
     assert [type(entry.event) for entry in taken(heard, 2)] == [JobFinished, JobDeleted]
     journal.close()
     assert journal.since("a", 0) == []
-    assert not journal.knows("a")
+    assert not journal.holds("a")
 
 
 def test_a_store_that_cannot_write_stops_no_event(
