@@ -200,7 +200,9 @@ class Accounts(ABC):
                 taker.waiting -= 1
                 if not taker.waiting:
                     ready.append(taker)
-            work.takers, work.calls, work.results, work.given = [], None, [], None
+            work.takers.clear()
+            work.results.clear()
+            work.calls = work.given = None
         return self._advance(ready)
 
     def _fail(self, work: Work, error: BaseException) -> Iterable[Slice]:

@@ -58,7 +58,7 @@ class Board:
 
     def _fingerprint(self, work: Work) -> str | Later | None:
         task, works = work.task, self.works
-        if not task.lazy:
+        if not work.lazy:
             keys = [works[index].key for _, index, _ in task.wires]
             if LATER in keys:
                 return LATER
@@ -85,7 +85,7 @@ class Board:
         for name, index, _ in task.wires:
             key = self.works[index].key if self.counts(work, name) else ""
             keys.append(None if key is LATER else key)
-        return self._printer.of(task, keys, work.asked if task.lazy else None)
+        return self._printer.of(task, keys, work.asked if work.lazy else None)
 
     def ask(self, work: Work, names: Iterable[str]) -> str | None:
         """The work asks for lazy inputs. Gives the fingerprint under which that can be remembered."""
@@ -97,7 +97,7 @@ class Board:
     @staticmethod
     def counts(work: Work, name: str) -> bool:
         """Whether an input's source must be there before the work runs."""
-        return name in work.asked or name not in work.task.lazy
+        return name in work.asked or name not in work.lazy
 
     # -- what must run
 
@@ -125,14 +125,14 @@ class Board:
                 continue
             fresh.append(work)
             for name, index, _ in work.task.wires:
-                if not work.task.lazy or self.counts(work, name):
+                if not work.lazy or self.counts(work, name):
                     stack.append(self.works[index])
         for work in fresh:
             if work.task.schema.ends_loop and work.root is None:
                 self.hold(work, outside(work, self.works))
             self.link(work, [name for name, _, _ in work.task.wires if self.counts(work, name)])
-            if work.task.lazy:
-                self.hold(work, [self.works[index] for name, index, _ in work.task.wires if name in work.task.lazy])
+            if work.lazy:
+                self.hold(work, [self.works[index] for name, index, _ in work.task.wires if name in work.lazy])
         return fresh
 
     def _revive(self, work: Work) -> None:

@@ -133,7 +133,7 @@ class Run(Accounts):
         if work.error is not None:
             raise work.error
         board, task = self.board, work.task
-        if task.lazy and (slices := self._ask(work)) is not None:
+        if work.lazy and (slices := self._ask(work)) is not None:
             return slices
         work.key = board.settle(work)
         if work.key is not None and not work.always and not task.schema.effect:
@@ -172,7 +172,7 @@ class Run(Accounts):
             unknown = wanted - task.schema.inputs.keys() - task.spec.inputs.keys()
             if unknown:
                 raise LookupError(f"it asks for an input {min(unknown)!r} that it does not have")
-            new = (wanted & task.lazy) - work.asked
+            new = (wanted & work.lazy) - work.asked
             if not new:
                 return None
             with self._lock:
@@ -228,7 +228,7 @@ class Run(Accounts):
         work.seconds += time.perf_counter() - began
         if work.guarded is not None:
             self._check_inputs(work)
-        if any(type(each) is Expansion for each in work.results):
+        if Expansion in map(type, work.results):
             return self._expand(work)
         return self._finish(work, merge(work.task.schema, work.results, mapped=work.mapped))
 
@@ -369,7 +369,7 @@ class Run(Accounts):
             self.urgency(work.index, kind),
             partial(self._execute, work),
             company,
-            partial(self._overdue, work),
+            partial(self._overdue, work) if self._house.lanes.limit_s is not None else None,
         )
 
     def _device(self, work: Work) -> str:

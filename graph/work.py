@@ -40,7 +40,8 @@ class Work:
     relieved: bool = False  # memory was freed for it once
     seconds: float = 0.0  # that lanes spent on it
     lane: str = ""
-    asked: frozenset[str] = frozenset()  # lazy inputs that it asked for
+    lazy: frozenset[str] = frozenset()  # linked inputs whose sources run only if the node asks for them
+    asked: frozenset[str] = frozenset()  # those that it asked for
     holds: Sequence[Work] = ()  # works whose outputs it may still come to need
     calls: list[dict[str, Any]] | None = None  # the arguments of each call, once they are known
     mapped: bool = False  # its outputs are lists, with a value for each call
@@ -59,6 +60,8 @@ class Work:
     def __init__(self, index: int, task: Task) -> None:
         self.index = index
         self.task = task
+        if lazy := task.lazy:
+            self.lazy = lazy
         self.display_id = task.id
         self.leader = self  # the first work with the same fingerprint, whose outputs it shares
         self.sources: dict[Work, None] = {}  # works whose outputs it uses, each once
