@@ -1,0 +1,44 @@
+"""Requests read with the classes and files there are: what is to be done, and what will be loaded."""
+
+from pathlib import Path
+
+import pytest
+
+from graph import DocumentError, Link, Paths
+from graph.job_plan import JobReader
+from graph.jobs import JobRequest
+from tests.graph.scheduler_toys import REGISTRY, loading, node, toy
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> JobReader:
+    folder = tmp_path / "models" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "x.safetensors").touch()
+    return JobReader(REGISTRY, Paths(tmp_path))
+
+
+def test_a_request_becomes_a_plan_for_its_targets(reader: JobReader) -> None:
+    two = toy("a", 1) | {"other": node("Keep", value=2)}
+    assert [task.id for task in reader.plan(JobRequest("1", two)).tasks] == ["toy", "keep", "other"]
+    plan = reader.plan(JobRequest("1", two, {"workflow": {"nodes": []}}, targets=("keep",)))
+    assert [task.id for task in plan.tasks] == ["toy", "keep"]
+    assert plan.tasks[1].spec.inputs["value"] == Link("toy", 0)
+    assert plan.graph.extra_pnginfo == {"workflow": {"nodes": []}}
+
+
+def test_what_has_gone_is_said(reader: JobReader, tmp_path: Path) -> None:
+    request = JobRequest("1", loading("x.safetensors"))
+    assert reader.plan(request).targets == ("keep",)
+    (tmp_path / "models" / "checkpoints" / "x.safetensors").unlink()
+    with pytest.raises(DocumentError, match="'model'"):
+        JobReader(REGISTRY, Paths(tmp_path)).plan(request)
+
+
+def test_models_are_named_by_kind_whether_they_are_there_or_not(reader: JobReader) -> None:
+    prompt = {
+        "1": node("Loader", model="x.safetensors"), "2": node("Loader", model="y.safetensors"),
+        "3": node("Loader", model=["1", 0]), "4": node("Gone", model="z.safetensors"), "5": node("Toy", name="x"),
+        "6": "no node", "7": {"class_type": "Loader"},
+    }  # fmt: skip
+    assert reader.models(JobRequest("1", prompt)) == {"checkpoints/x.safetensors", "checkpoints/y.safetensors"}
