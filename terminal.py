@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from statistics import fmean
 from threading import Lock
 from typing import Protocol
 
@@ -58,12 +59,13 @@ class Progress:
 
     def __init__(self) -> None:
         self._lock = Lock()  # events come from any thread
-        self._classes: dict[Place, Schema | None] = {}
+        self._schemas: dict[Place, Schema | None] = {}
         self._started: dict[Place, float] = {}
         self._first: dict[Place, tuple[float, float]] = {}  # when the first steps were done, and how many
         self._paces: dict[Place, float] = {}  # seconds per step
-        self._steps: dict[Place, tuple[float, float]] = {}  # done and in all, of the nodes that the line is about
-        self._open: set[Place] = set()  # those of them that are not at their end
+        # Steps done and in all, by what the nodes are called and where they are: the line is about those of one name.
+        self._steps: dict[str, dict[Place, tuple[float, float]]] = {}
+        self._open: set[Place] = set()  # the nodes among them that are not at their end
         self._width = 0  # of the line so far
 
     def of(self, number: int, plan: Plan, name: str = "") -> Sink:
@@ -81,13 +83,13 @@ class Progress:
         said: list[str] = []
         for key, stage in STAGES.items():
             places = [
-                place for place, schema in self._classes.items() if schema and key in (schema.name, schema.category)
+                place for place, schema in self._schemas.items() if schema and key in (schema.name, schema.category)
             ]
             mine = [place for place in places if place[0] == number and place[1] in seconds]
             if mine:
-                paces = [f"{self._paces[place]:.3f} s per step" for place in mine if place in self._paces]
+                paces = [self._paces[place] for place in mine if place in self._paces]
                 took = sum(seconds[node_id] for _, node_id in mine)
-                said.append(f"{stage} {took:.2f} s" + (f" ({', '.join(paces)})" if paces else ""))
+                said.append(f"{stage} {took:.2f} s" + (f" ({fmean(paces):.3f} s per step)" if paces else ""))
         return ", ".join(said).capitalize()
 
     def _take(self, number: int, event: Event, schemas: Mapping[str, Schema], name: str) -> None:
@@ -95,7 +97,7 @@ class Progress:
             case NodeStarted():
                 place = number, event.node_id
                 self._started[place] = time.perf_counter()
-                self._classes[place] = schemas.get(event.class_type)
+                self._schemas[place] = schemas.get(event.class_type)
             case NodeProgress():
                 self._draw((number, event.node_id), event)
             case NodeFinished() | NodeFailed():
@@ -111,22 +113,19 @@ class Progress:
         now = time.perf_counter()
         self._first.setdefault(place, (now, event.value))
         self._paces[place] = self._pace(place, now, event.value)
-        self._steps[place] = event.value, event.total
+        schema = self._schemas.get(place)
+        name = schema.display if schema else "Node"
+        steps = self._steps.setdefault(name, {})
+        steps[place] = event.value, event.total
         self._open.add(place)
-        done, total = (sum(each) for each in zip(*self._steps.values(), strict=True))
+        done, total = (sum(each) for each in zip(*steps.values(), strict=True))
         filled = round(BAR_WIDTH * done / max(total, 1e-9))
         bar = "█" * filled + "·" * (BAR_WIDTH - filled)
-        pace = f", {self._paces[place]:.3f} s per step" if len(self._steps) == 1 else ""
-        line = f"{self._subject()} {bar} {done:g}/{total:g}{pace} "
-        self._width = max(self._width, len(line))
+        subject = f"{len(steps)} × {name}" if len(steps) > 1 else name
+        pace = f", {self._paces[place]:.3f} s per step" if len(steps) == 1 else ""
+        line = f"{subject} {bar} {done:g}/{total:g}{pace} "
         print(f"\r{line:{self._width}}", end="", file=sys.stderr, flush=True)
-
-    def _subject(self) -> str:
-        """Whose steps the line counts: the name of the node, or how many there are."""
-        schemas = [self._classes.get(place) for place in self._steps]
-        names = {schema.display if schema else "node" for schema in schemas}
-        name = names.pop() if len(names) == 1 else "nodes"
-        return name if len(schemas) == 1 else f"{len(schemas)} × {name}"
+        self._width = len(line)
 
     def _pace(self, place: Place, now: float, done: float) -> float:
         """Seconds per step. The first, which also loads the network, counts only while there is no other."""
@@ -137,16 +136,19 @@ class Progress:
 
     def _say(self, sentence: str) -> None:
         """A line of its own; the one that is redrawn goes on below it."""
-        if self._steps:
-            print(file=sys.stderr)
+        self._end_line()
         print(sentence, file=sys.stderr)
 
     def _end(self, places: set[Place]) -> None:
-        """These report nothing more; the line ends with the last of those that it is about."""
+        """These report nothing more. The line ends when nobody does."""
         self._open -= places
-        if self._steps and not self._open:
+        self._steps = {name: steps for name, steps in self._steps.items() if not self._open.isdisjoint(steps)}
+        if not self._open:
+            self._end_line()
+
+    def _end_line(self) -> None:
+        if self._width:
             print(file=sys.stderr)
-            self._steps = {}
             self._width = 0
 
 
