@@ -1,4 +1,4 @@
-"""Measures runs that share passes: four pictures of the bundled checkpoint, and one step at Stable Diffusion 1.5's size.
+"""Measures runs that share passes: four jobs of the bundled checkpoint, and one step at Stable Diffusion 1.5's size.
 
 Prints rows of JSON: seconds of wall and CPU (all threads) one after another, at once, and at once with loose batches.
 """

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,21 +18,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import nodes
 from diffusion.conditioning import entries
 from diffusion.guidance import Guidance
 from diffusion.memory import Memory
 from diffusion.model import Model
 from diffusion.samplers import SAMPLER_NAMES, Answer
 from diffusion.sampling import Denoising
-from graph.context import Cancelled
-from graph.node import UNFINISHED, SharedStepper, Unfinished
+from graph.context import Cancelled, Context
+from graph.document import Document
+from graph.events import Event, NodeFinished, NodesCached
+from graph.library import Session
+from graph.node import UNFINISHED, Node, SharedStepper, Unfinished
 from graph.paths import Paths
+from graph.read.api import read_api
+from graph.registry import Registry
+from graph.result import Result
 from lab.toy import ToyModel
 from nodes.sampling import DenoisingSteps, KSampler, KSamplerAdvanced
+from nodes.surroundings import surroundings
 from nodes.types import Latent
 from tests.diffusion.stand_in import Wrapped, load_tiny
 from tests.nodes.conftest import RecordingContext
 
+HOUSE = Path(__file__).resolve().parents[2]
+PATIENCE_S = 20  # a test that waits longer for another thread has failed
 MODELS = {"toy_eps": ToyModel(), "toy_eps_sd15scale": ToyModel(scale_factor=0.18215)}
 
 
@@ -320,3 +334,52 @@ def test_where_memory_ends_passes_become_smaller() -> None:
     assert narrow.tried[0] == 6
     assert [each for each in narrow.tried if each > 2].count(6) == 1
     assert kinds[0].started(model, context()).most == 1
+
+
+# ── in an engine ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Hold(Node[None], category="test", output=True):
+    """Keeps the device busy."""
+
+    lane = "device"
+    pure = False
+
+    def run(self, ctx: Context) -> None:
+        assert ctx.resource(threading.Event).wait(PATIENCE_S)
+
+
+def job(**changes: Any) -> Document:
+    prompt = json.loads((HOUSE / "workflows/text_to_image.json").read_text())
+    prompt["sampler"]["inputs"] |= changes
+    return read_api(prompt)
+
+
+def test_jobs_with_other_settings_share_every_pass_that_both_have(tmp_path: Path) -> None:
+    """Both are ready before the device is: the younger one's prompts are encoded before the older one's first pass."""
+    base = surroundings()
+    [memory] = base.resources
+    free = threading.Event()
+    rows: list[int] = []
+    tiny().on(memory).network().register_forward_pre_hook(lambda network, inputs: rows.append(len(inputs[0])))
+    begun: set[str] = set()
+
+    def sink(event: Event) -> None:
+        ended = event.node_ids if isinstance(event, NodesCached) else ()
+        if "latent" in ended or (isinstance(event, NodeFinished) and event.node_id == "latent"):
+            begun.add(event.run_id)
+            if len(begun) == 2:
+                free.set()
+
+    async def draw(session: Session) -> list[Result]:
+        hold = asyncio.ensure_future(session.run(read_api({"hold": {"class_type": "Hold", "inputs": {}}})))
+        jobs = [job(sampler_name="euler", steps=3), job(sampler_name="dpmpp_2m", steps=5, seed=7, cfg=5.0)]
+        results = await asyncio.gather(*(session.run(each, sink=sink) for each in jobs))
+        return [*results, await hold]
+
+    around = dataclasses.replace(base, resources=[free], lane_resources={"device 0": [memory, free]})
+    registry = Registry(*Registry.scan(nodes).values(), Hold)
+    with Session(registry, Paths(HOUSE, output_folder=tmp_path), around) as session:
+        results = asyncio.run(draw(session))
+    assert not any(result.failures for result in results)
+    assert rows == [4, 4, 4, 2, 2]
