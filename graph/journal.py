@@ -83,7 +83,7 @@ class Journal:
         """Find out where the numbers of a job end that an earlier process began. Reads the store: call in a thread."""
         last = max((sequence for sequence, _ in self._store.events(job_id, 0)), default=0)
         with self._changed:
-            self._lines.setdefault(job_id, _Line((last // LEAP + 1) * LEAP - 1 if last else 0))
+            self._lines.setdefault(job_id, _Line((last // LEAP + 1) * LEAP - 1))
 
     def put(self, job_id: str, event: Event | JobEvent) -> None:
         """The next event of a job, from any thread. A job that is not new must have been resumed."""

@@ -235,7 +235,7 @@ def test_after_a_restart_milestones_are_there_and_numbers_go_on_far_above(store:
     told = second.since("a", 0)
     assert [entry.sequence for entry in told] == [1, 2, LEAP]
     assert second.since("a", 3) == [("a", LEAP, JobStarted("a", 2))]  # to one who has heard of the progress
-    assert [entry.sequence for entry in second.since("b", 0)] == [1]
+    assert [entry.sequence for entry in second.since("b", 0)] == [LEAP]  # what was told of it may be lost
     second.close()
     third = Journal(store)
     third.resume("a")
