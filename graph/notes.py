@@ -46,10 +46,10 @@ class Notes:
             return self._notes.get(f"{class_type} {node_id}")
 
     def take(self, explanations: Iterable[Explanation]) -> None:
-        """Remember the nodes that ran. A file that cannot be written is told of in the log."""
+        """Remember the nodes that ran and gave a result. A file that cannot be written is told of in the log."""
         with self._lock:
             for each in explanations:
-                if each.runs and each.note is not None:
+                if each.runs and each.reason != "failed" and each.note is not None:
                     name = f"{each.class_type} {each.node_id}"
                     self._notes[name] = each.note
                     self._notes.move_to_end(name)
