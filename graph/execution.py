@@ -361,9 +361,9 @@ class Run(Accounts):
             work.lane = self._device(work) if lane == "device" else lane
         kind, company = ORDINARY, None
         if work.stepper is not None:
-            kind = PASS
-            if isinstance(work.stepper, SharedStepper) and (key := work.stepper.company) is not None:
-                company = Company((type(work.stepper), key), work.stepper.most, (self, work), step_together)
+            stepper = work.stepper
+            if isinstance(stepper, SharedStepper) and (key := stepper.company) is not None:
+                kind, company = PASS, Company((type(stepper), key), stepper.most, (self, work), step_together)
         return Slice(
             work.lane,
             self.urgency(work.index, kind),
