@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -31,8 +32,8 @@ from graph.registry import Registry
 from graph.result import Result
 from graph.validate import validate
 
-MEMORY_BYTES = 2**30
 DISK_BYTES = 10 * 2**30
+LEAST_SHARE = 8  # however much networks hold, results may have this part of the memory that both share
 
 
 class PlainValues(WeightlessValues):
@@ -61,6 +62,7 @@ class Surroundings:
     codec: DiskCodec = field(default_factory=PlainValues)
     guard: Guard | None = None
     relief: Callable[[BaseException], bool] | None = None
+    held_bytes: Callable[[], int] = lambda: 0  # what networks hold of the memory in which results are kept
     code: str | CodeOf = ""
     environment: str = ""
 
@@ -77,7 +79,7 @@ class Session:
         paths: Paths | None = None,
         surroundings: Surroundings | None = None,
         *,
-        memory_bytes: int = MEMORY_BYTES,
+        memory_bytes: int | None = None,
         cache_dir: Path | None = None,
         disk_bytes: int = DISK_BYTES,
         explain: bool = False,
@@ -85,14 +87,17 @@ class Session:
     ) -> None:
         """`registry`: the classes of workflows that bring none along; `paths`: by default those of the current folder.
 
-        Results are kept in up to `memory_bytes`, and with `cache_dir` in up to `disk_bytes` there for later sessions.
+        Results and the networks beside them are kept in up to `memory_bytes`, by default half of the machine's memory,
+        and with `cache_dir` results are kept there in up to `disk_bytes` for later sessions.
         `explain`: each Result says why its nodes ran or not. `limit_s`: how long a node, or one of its steps, may take.
         """
         around = surroundings or Surroundings()
         self.registry = registry if registry is not None else Registry()
         self.paths = paths or Paths(Path.cwd())
         self._open = ExitStack()
-        memory = MemoryCache(memory_bytes, around.codec)
+        limit = half_of_memory() if memory_bytes is None else memory_bytes
+        most_held = limit - limit // LEAST_SHARE
+        memory = MemoryCache(limit, around.codec, taken=lambda: min(around.held_bytes(), most_held))
         cache: Cache = memory
         if cache_dir is not None:
             cache = TieredCache(memory, self._open.enter_context(DiskCache(cache_dir, disk_bytes, around.codec)))
@@ -102,7 +107,7 @@ class Session:
         self.engine = Engine(
             lanes, cache, self.paths, registry=self.registry, resources=around.resources,
             lane_resources=around.lane_resources, code=around.code, environment=around.environment, guard=around.guard,
-            relief=around.relief,
+            relief=None if around.relief is None else partial(relieve, around.relief, memory),
         )  # fmt: skip
 
     def plan(self, document: Document, targets: Sequence[str] | None = None) -> Plan:
@@ -146,6 +151,22 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def relieve(relief: Callable[[BaseException], bool], memory: MemoryCache, error: BaseException) -> bool:
+    """Free what the surroundings can free, and the results in memory; whether that is an answer to the error."""
+    if not relief(error):
+        return False
+    memory.clear()
+    return True
+
+
+def half_of_memory() -> int:
+    """Half of the machine's memory in bytes; 4 GiB where it cannot be told."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (AttributeError, ValueError, OSError):
+        return 4 * 2**30
 
 
 async def run(

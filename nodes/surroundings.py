@@ -31,6 +31,7 @@ def surroundings(
         codec=values,
         guard=values,
         relief=partial(free_memory, memories),
+        held_bytes=partial(held_bytes, memories),
         code=runtime.code() if code is None else code,
         environment=runtime.environment(memories[0].device, dtype, loose_batches=loose_batches),
     )
@@ -51,3 +52,8 @@ def free_memory(memories: Sequence[Memory], error: BaseException) -> bool:
     for memory in memories:
         memory.free()
     return True
+
+
+def held_bytes(memories: Sequence[Memory]) -> int:
+    """What networks take of the CPU's memory, where results are kept."""
+    return sum(memory.size_bytes() for memory in memories if memory.device.type == "cpu")

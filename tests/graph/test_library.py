@@ -2,15 +2,17 @@
 
 import asyncio
 import threading
+from collections.abc import Hashable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graph import Context, DocumentError, Node, Paths, Registry
+from graph import Context, DocumentError, Int, Node, Paths, Registry
 from graph.build import build, use
 from graph.events import Event, RunFinished
-from graph.library import Session, Surroundings, run
+from graph.library import PlainValues, Session, Surroundings, run
 from tests.graph.toys import REGISTRY, SUM, Add, Divide, Gate, Log, Show, Wait, document, ran
 
 
@@ -130,3 +132,53 @@ def test_a_registry_is_not_changed(around: Surroundings) -> None:
     registry = Registry(Show)
     asyncio.run(run(build(Show(value=Add().out)), registry, surroundings=around))
     assert set(registry) == {"Show"}
+
+
+class Heavy(Node[Any]):
+    """Gives a value that the codec below weighs at 10,000 bytes."""
+
+    number: int = Int(default=0)
+
+    def run(self, ctx: Context) -> Any:
+        ctx.resource(Log).ran.append(str(self.number))
+        return bytes([self.number])
+
+
+class Weights(PlainValues):
+    def storages(self, value: object) -> Iterable[tuple[Hashable, int]]:
+        return [(value, 10_000)] if isinstance(value, bytes) else []
+
+
+def again(session: Session, log: Log) -> list[str]:
+    """What runs the second time, of ten heavy results."""
+    heavy = [build(h=Heavy(number=number)) for number in range(10)]
+    for each in heavy * 2:
+        asyncio.run(session.run(each, targets=["h"]))
+    return ran(log)[10:]
+
+
+def test_networks_and_results_share_one_budget_of_which_results_have_a_part_in_any_case(log: Log) -> None:
+    for held_bytes, forgotten in ((0, 0), (20_000, 0), (10**9, 10)):
+        around = Surroundings(resources=[log], codec=Weights(), held_bytes=partial(int, held_bytes))
+        with Session(surroundings=around, memory_bytes=160_000) as session:
+            assert len(again(session, log)) == forgotten
+            for _ in range(2):
+                asyncio.run(session.run(build(h=Heavy(number=5)), targets=["h"]))
+            assert len(ran(log)) == (1 if forgotten else 0)
+
+
+def test_for_want_of_memory_results_are_let_go_of_too(log: Log) -> None:
+    class Hungry(Node[int]):
+        def run(self, ctx: Context) -> int:
+            ran_before = ctx.resource(Log).ran
+            ran_before.append("hungry")
+            if ran_before.count("hungry") == 1:
+                raise MemoryError
+            return 1
+
+    around = Surroundings(resources=[log], relief=lambda error: isinstance(error, MemoryError))
+    with Session(surroundings=around) as session:
+        asyncio.run(session.run(build(a=Add(a=1)), targets=["a"]))
+        assert asyncio.run(session.run(build(h=Hungry()), targets=["h"])).outputs == {"h": (1,)}
+        asyncio.run(session.run(build(a=Add(a=1)), targets=["a"]))
+    assert ran(log) == ["a", "hungry", "hungry", "a"]
