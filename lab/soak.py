@@ -24,14 +24,14 @@ from graph.cache import WeightlessValues
 from graph.cache.memory import MemoryCache
 from graph.context import Context
 from graph.engine import Engine
-from graph.job_plan import JobReader
 from graph.jobs import JobRequest
-from graph.journal import Journal
 from graph.lanes import Lanes
 from graph.node import Node
 from graph.paths import Paths
+from graph.queue.journal import Journal
+from graph.queue.reader import JobReader
+from graph.queue.scheduler import Scheduler
 from graph.registry import Registry
-from graph.scheduler import Scheduler
 from graph.store import Store
 from graph.widgets import Int, Text
 

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from graph import Choice, Context, Engine, Int, Lanes, MemoryCache, ModelNames, Node, Paths, Registry, Text
 from graph.cache import WeightlessValues
-from graph.job_plan import JobReader
 from graph.jobs import Job, JobRequest
-from graph.journal import Journal
-from graph.scheduler import Scheduler
+from graph.queue.journal import Journal
+from graph.queue.reader import JobReader
+from graph.queue.scheduler import Scheduler
 from graph.store import Store, StoreLimits
 
 T = TypeVar("T")

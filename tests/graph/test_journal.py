@@ -12,7 +12,8 @@ import pytest
 
 from graph import events
 from graph.events import NodeFailed, NodeFinished, NodeProgress, NodesAdded, NodeStarted, RunFinished, RunStarted
-from graph.job_events import (
+from graph.jobs import JobRequest
+from graph.queue.events import (
     CLASSES,
     JobDeleted,
     JobEvent,
@@ -25,8 +26,7 @@ from graph.job_events import (
     from_json,
     to_json,
 )
-from graph.jobs import JobRequest
-from graph.journal import LEAP, PROGRESS_BEHIND, Journal, Numbered
+from graph.queue.journal import LEAP, PROGRESS_BEHIND, Journal, Numbered
 from graph.store import Store, StoreLimits
 from tests.graph.scheduler_toys import PATIENCE_S
 

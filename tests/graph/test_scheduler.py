@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from graph.events import NodeFinished, NodeStarted, RunFinished, RunStarted
-from graph.job_events import JobDeleted, JobFinished, JobMoved, JobQueued, JobStarted
-from graph.journal import Numbered
-from graph.scheduler import NoSuchJob, QueueClosed
+from graph.queue.events import JobDeleted, JobFinished, JobMoved, JobQueued, JobStarted
+from graph.queue.journal import Numbered
+from graph.queue.scheduler import NoSuchJob, QueueClosed
+from graph.queue.waiting import OVERTAKEN_MOST
 from graph.store import JobConflict, StoreError
-from graph.waiting import OVERTAKEN_MOST
 from tests.graph.scheduler_toys import REGISTRY, House, World, held, live, loading, node, toy
 
 

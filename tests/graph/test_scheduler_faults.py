@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from graph import Context, Node, Registry
-from graph.job_events import JobFinished, JobRequeued
-from graph.journal import LEAP
+from graph.queue.events import JobFinished, JobRequeued
+from graph.queue.journal import LEAP
 from graph.store import StoreError
 from tests.graph.scheduler_toys import PATIENCE_S, REGISTRY, House, World, held, live, node, toy
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graph.jobs import OVER, Job
-from graph.scheduler import NoSuchJob, QueueClosed
+from graph.queue.scheduler import NoSuchJob, QueueClosed
 from graph.store import StoreError
 from tests.graph.scheduler_toys import House, World, live, node
 

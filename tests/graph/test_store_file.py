@@ -13,7 +13,7 @@ import pytest
 
 from graph.jobs import JobRequest
 from graph.store import Store, StoreError, StoreLimits
-from graph.store_schema import STEPS, connect, open_file
+from graph.store.schema import STEPS, connect, open_file
 from tests.graph.toys import PATIENCE_S
 
 HOUSE = Path(__file__).resolve().parents[2]

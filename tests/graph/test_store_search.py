@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from graph.jobs import JobRequest
 from graph.store import Store
-from graph.store_private import is_private, without_credentials
-from graph.store_search import VALUE_CHARS
-from graph.store_text import Packed, pack
+from graph.store.private import is_private, without_credentials
+from graph.store.search import VALUE_CHARS
+from graph.store.text import Packed, pack
 
 
 def node(class_type: str = "CLIPTextEncode", title: str = "", **inputs: Any) -> dict[str, Any]:

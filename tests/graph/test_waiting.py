@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graph.waiting import LOOK_AHEAD, OVERTAKEN_MOST, Turn, Waiting
+from graph.queue.waiting import LOOK_AHEAD, OVERTAKEN_MOST, Turn, Waiting
 
 
 def turn(number: int, client: str = "", *, priority: int = 0, front: bool = False, models: str = "") -> Turn:

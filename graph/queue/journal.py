@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import NamedTuple, Protocol
 
 from graph.events import Event, NodeFailed, NodeFinished, NodeProgress, RunFinished
-from graph.job_events import JobDeleted, JobEvent, JobFinished, from_json, to_json
+from graph.queue.events import JobDeleted, JobEvent, JobFinished, from_json, to_json
 
 LINGER_S = 0.05  # so long events are gathered before they are written, in one transaction
 LEAP = 10**9  # after a restart, numbers go on at its next multiple

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from graph.store_schema import StoreError, sentence
+from graph.store.schema import StoreError, sentence
 
 T = TypeVar("T")
 

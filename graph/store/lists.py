@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from graph import store_search
 from graph.jobs import OVER, JobState
-from graph.store_schema import STATES
+from graph.store import search
+from graph.store.schema import STATES
 
 Found = list[tuple[int, int]]  # (place in the list, row)
 
@@ -47,7 +47,7 @@ def listed(
 
 def searched(db: sqlite3.Connection, text: str, limit: int, after: int | None) -> Found:
     """See Store.search()."""
-    query = store_search.query(text)
+    query = search.query(text)
     if query is None:
         return []
     select = "SELECT rowid, rowid FROM words WHERE words MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"

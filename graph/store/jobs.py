@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from graph import store_names, store_search
 from graph.jobs import OVER, Job, JobOutput, JobRequest, JobState
-from graph.store_private import without_credentials
-from graph.store_schema import StoreError
-from graph.store_text import Packed, pack, to_json, unpack
+from graph.store import names, search
+from graph.store.private import without_credentials
+from graph.store.schema import StoreError
+from graph.store.text import Packed, pack, to_json, unpack
 
 COLUMNS = (
     "seq, id, client, priority, prompt, extra_pnginfo, asked, "  # of the request
@@ -87,7 +87,7 @@ def add(db: sqlite3.Connection, request: JobRequest, now_s: float) -> Job:
     assert seq is not None
     prompt = pack(request.prompt)
     db.execute("INSERT INTO requests VALUES (?, ?, ?, ?)", (seq, prompt, pack(request.extra_pnginfo), asked))
-    store_search.index(db, seq, request.id, request.prompt)
+    search.index(db, seq, request.id, request.prompt)
     return one(db, seq)
 
 
@@ -124,11 +124,11 @@ def finish(
         raise StoreError(f"A job cannot end as {state!r}; it can end as {', '.join(OVER)}.")
     seq = seq_of(db, job_id, ("running",) if state == "succeeded" else ("pending", "running"), f"ended as {state}")
     if db.execute("SELECT state FROM jobs WHERE seq = ?", (seq,)).fetchone() == ("pending",):
-        store_names.abandon_all(db, seq)  # nobody is at work on it: what it has claimed is of an attempt that died
+        names.abandon_all(db, seq)  # nobody is at work on it: what it has claimed is of an attempt that died
     db.execute(
         "UPDATE jobs SET state = ?, reason = ?, problems = ?, ended_s = ?, "
         "ended = (SELECT coalesce(max(ended), 0) + 1 FROM jobs WHERE ended IS NOT NULL) WHERE seq = ?",
-        (state, store_search.clean(reason), to_json(problems), now_s, seq),
+        (state, search.clean(reason), to_json(problems), now_s, seq),
     )
     if state == "succeeded":  # else a retry goes on with the same names
         db.execute("DELETE FROM names WHERE seq = ?", (seq,))
@@ -138,7 +138,7 @@ def finish(
 def requeue(db: sqlite3.Connection, job_id: str, reason: str) -> Job:
     """running → pending, at its old place, with all that it recorded."""
     seq = seq_of(db, job_id, ("running",), "put back")
-    db.execute("UPDATE jobs SET state = 'pending', reason = ? WHERE seq = ?", (store_search.clean(reason), seq))
+    db.execute("UPDATE jobs SET state = 'pending', reason = ? WHERE seq = ?", (search.clean(reason), seq))
     return one(db, seq)
 
 
@@ -168,7 +168,7 @@ def recover(db: sqlite3.Connection, deaths: int, now_s: float) -> tuple[list[Job
                 "it does not begin again by itself. Retry it once you know why."
             )
             failed.append(finish(db, job_id, "failed", reason, (), now_s))
-            store_names.abandon_all(db, seq)
+            names.abandon_all(db, seq)
     return requeued, failed
 
 

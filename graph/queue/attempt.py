@@ -11,9 +11,9 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from graph.events import Event, NodeFinished, NodesAdded, Sink
 from graph.jobs import Job, JobOutput, JobRequest
-from graph.journal import Journal
 from graph.model import Plan
 from graph.problems import DocumentError
+from graph.queue.journal import Journal
 from graph.result import Result
 from graph.saving import Ledger
 from graph.store import Store

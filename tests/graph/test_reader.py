@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from graph import DocumentError, Link, Paths
-from graph.job_plan import JobReader
 from graph.jobs import JobRequest
+from graph.queue.reader import JobReader
 from tests.graph.scheduler_toys import REGISTRY, loading, node, toy
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from graph.saving import Reservation, abandon
-from graph.store_schema import StoreError
+from graph.store.schema import StoreError
 
 Write = Callable[[Callable[[sqlite3.Connection], None]], "Future[None]"]
 Read = Callable[[], AbstractContextManager[sqlite3.Connection]]

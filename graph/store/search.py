@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graph.store_private import is_private
-from graph.store_text import unpack
+from graph.store.private import is_private
+from graph.store.text import unpack
 
 VALUE_CHARS = 10_000  # of one value: a picture written into a prompt as text is not worth more
 JOB_CHARS = 200_000

@@ -9,13 +9,13 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from graph.attempt import Attempt, End, Runner, answer
-from graph.job_events import JobDeleted, JobEvent, JobFinished, JobMoved, JobQueued, JobRequeued, JobStarted
 from graph.jobs import OVER, Job, JobRequest, JobState
-from graph.journal import Journal
 from graph.model import Plan
+from graph.queue.attempt import Attempt, End, Runner, answer
+from graph.queue.events import JobDeleted, JobEvent, JobFinished, JobMoved, JobQueued, JobRequeued, JobStarted
+from graph.queue.journal import Journal
+from graph.queue.waiting import Turn, Waiting
 from graph.store import Store, StoreError
-from graph.waiting import Turn, Waiting
 
 AGAIN_S = 5.0  # after the store could not write, so long until it is asked again
 

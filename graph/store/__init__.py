@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from graph import store_jobs, store_lists
 from graph.jobs import OVER, Job, JobOutput, JobRequest, JobState
 from graph.saving import Ledger
-from graph.store_jobs import JobConflict
-from graph.store_lists import column
-from graph.store_names import NamesOfTask
-from graph.store_schema import Lock, StoreError, connect, open_file, sentence
-from graph.store_writer import MORE, More, Writer
+from graph.store import jobs, lists
+from graph.store.jobs import JobConflict
+from graph.store.lists import column
+from graph.store.names import NamesOfTask
+from graph.store.schema import Lock, StoreError, connect, open_file, sentence
+from graph.store.writer import MORE, More, Writer
 
 __all__ = ["JobConflict", "Page", "Store", "StoreError", "StoreLimits"]
 
@@ -106,15 +106,15 @@ class Store:
 
     def add(self, request: JobRequest) -> Future[Job]:
         """A job that waits, or the one that is there already, of this id with an equal request; else JobConflict."""
-        return self._writer.put(lambda db: store_jobs.add(db, request, self._clock()))
+        return self._writer.put(lambda db: jobs.add(db, request, self._clock()))
 
     def start(self, job_id: str) -> Future[Job]:
         """A pending job runs."""
-        return self._writer.put(lambda db: store_jobs.start(db, job_id, self._clock()))
+        return self._writer.put(lambda db: jobs.start(db, job_id, self._clock()))
 
     def finish_task(self, job_id: str, output: JobOutput) -> Future[None]:
         """Record the output of a node of a running job. What was recorded before stays; its file names are settled."""
-        return self._writer.put(lambda db: store_jobs.finish_task(db, job_id, output))
+        return self._writer.put(lambda db: jobs.finish_task(db, job_id, output))
 
     def finish(
         self,
@@ -126,7 +126,7 @@ class Store:
         """A running job is over; a pending one can be cancelled, or fail."""
 
         def write(db: sqlite3.Connection) -> Job:
-            job = store_jobs.finish(db, job_id, state, reason, problems, self._clock())
+            job = jobs.finish(db, job_id, state, reason, problems, self._clock())
             self._look_at_limits(db)
             return job
 
@@ -134,15 +134,15 @@ class Store:
 
     def requeue(self, job_id: str, reason: str) -> Future[Job]:
         """A running job waits again, at its old place. It keeps what it recorded, and its attempts."""
-        return self._writer.put(lambda db: store_jobs.requeue(db, job_id, reason))
+        return self._writer.put(lambda db: jobs.requeue(db, job_id, reason))
 
     def retry(self, job_id: str) -> Future[Job]:
         """A job that is over waits again, behind the others, with fresh attempts. It keeps what it recorded."""
-        return self._writer.put(lambda db: store_jobs.retry(db, job_id))
+        return self._writer.put(lambda db: jobs.retry(db, job_id))
 
     def recover(self) -> tuple[list[Job], list[Job]]:
         """For the start of a server: jobs that ran when the last one died, as (requeued, failed)."""
-        return self._writer.put(lambda db: store_jobs.recover(db, self.limits.deaths, self._clock())).result()
+        return self._writer.put(lambda db: jobs.recover(db, self.limits.deaths, self._clock())).result()
 
     def change(
         self, job_id: str, *, priority: int | None = None, front: bool = False, before: str | None = None
@@ -151,7 +151,7 @@ class Store:
 
         `before` brings the other's priority along.
         """
-        return self._writer.put(lambda db: store_jobs.change(db, job_id, priority, front, before))
+        return self._writer.put(lambda db: jobs.change(db, job_id, priority, front, before))
 
     # -- history
 
@@ -159,8 +159,8 @@ class Store:
         """Forget jobs that are over, all or (StoreError) none; ids of no job do not matter. Gives how many it were."""
 
         def write(db: sqlite3.Connection) -> int:
-            known = [each for each in dict.fromkeys(job_ids) if store_jobs.exists(db, each)]
-            store_jobs.drop(db, [store_jobs.seq_of(db, each, OVER, "deleted") for each in known])
+            known = [each for each in dict.fromkeys(job_ids) if jobs.exists(db, each)]
+            jobs.drop(db, [jobs.seq_of(db, each, OVER, "deleted") for each in known])
             return len(known)
 
         return self._writer.put(write)
@@ -176,7 +176,7 @@ class Store:
                 last, count = db.execute(query).fetchone()
             query = "SELECT seq FROM jobs WHERE ended <= ? ORDER BY ended LIMIT ?"
             numbers = column(db.execute(query, (last, STEP)))
-            store_jobs.drop(db, numbers)
+            jobs.drop(db, numbers)
             return MORE if len(numbers) == STEP else count
 
         return self._writer.put(write)
@@ -193,25 +193,25 @@ class Store:
 
     def _drop(self, db: sqlite3.Connection) -> More | None:
         numbers = self._beyond(db)
-        store_jobs.drop(db, numbers)
+        jobs.drop(db, numbers)
         return MORE if numbers else None
 
     def _beyond(self, db: sqlite3.Connection) -> list[int]:
-        return store_lists.beyond(db, self.limits.finished, self._clock() - self.limits.age_s, STEP)
+        return lists.beyond(db, self.limits.finished, self._clock() - self.limits.age_s, STEP)
 
     # -- reading
 
     def get(self, job_id: str) -> Job | None:
         """The job of that id."""
         with self._reading() as db:
-            found = store_jobs.read(db, column(db.execute("SELECT seq FROM jobs WHERE id = ?", (job_id,))))
+            found = jobs.read(db, column(db.execute("SELECT seq FROM jobs WHERE id = ?", (job_id,))))
             return found[0] if found else None
 
     def pending(self) -> Jobs:
         """What waits, in the order it should run."""
         with self._reading() as db:
             query = "SELECT seq FROM jobs WHERE state = 'pending' ORDER BY priority DESC, place, seq"
-            return store_jobs.read(db, column(db.execute(query)))
+            return jobs.read(db, column(db.execute(query)))
 
     def counts(self) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
@@ -233,7 +233,7 @@ class Store:
         `after` is that of the page before. Jobs that come or go meanwhile shift nothing between pages.
         """
         with self._reading() as db:
-            return self._page(db, store_lists.listed(db, states, client, newest_first, by, limit, after), limit)
+            return self._page(db, lists.listed(db, states, client, newest_first, by, limit, after), limit)
 
     def search(self, text: str, *, limit: int = 100, after: int | None = None) -> Page:
         """Jobs, the newest first, in whose prompts every one of these words begins a word; without words, any job.
@@ -243,11 +243,11 @@ class Store:
         if not text.strip():
             return self.list(limit=limit, after=after)
         with self._reading() as db:
-            return self._page(db, store_lists.searched(db, text, limit, after), limit)
+            return self._page(db, lists.searched(db, text, limit, after), limit)
 
-    def _page(self, db: sqlite3.Connection, found: store_lists.Found, limit: int) -> Page:
-        jobs = store_jobs.read(db, [seq for _, seq in found])
-        return Page(tuple(jobs), found[-1][0] if found and len(found) == limit else None)
+    def _page(self, db: sqlite3.Connection, found: lists.Found, limit: int) -> Page:
+        read = jobs.read(db, [seq for _, seq in found])
+        return Page(tuple(read), found[-1][0] if found and len(found) == limit else None)
 
     # -- what hangs on a job
 

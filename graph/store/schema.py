@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from graph.store_search import index_all
+from graph.store.search import index_all
 
 APPLICATION = int.from_bytes(b"Dark", "big")  # marks the file as ours, in its header
 DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
