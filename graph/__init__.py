@@ -1,7 +1,8 @@
 """The workflow engine: documents in, outputs out.
 
-Read in this order: model, node, registry, read, validate, plan, fingerprint, board, execution, engine, library. The
-parts in one piece; `run` does the same in one call, and `build` writes documents in Python:
+Read in this order: document, model, node, registry, read, validate, plan, fingerprint; work, board, accounts,
+execution, engine, library for a run; jobs, store, queue for what outlives the process. The parts in one piece; `run`
+does the same in one call, and `build` writes documents in Python:
 
 >>> import asyncio, tempfile
 >>> from pathlib import Path
