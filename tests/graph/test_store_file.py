@@ -268,7 +268,10 @@ for job in store.pending():
         store.start(job.request.id)
         store.finish(job.request.id, "succeeded")
 def say(what):
-    return lambda future: print(what, flush=True)
+    def told(future):  # in either thread: in one piece, so that lines do not run into each other
+        sys.stdout.write(what + "\\n")
+        sys.stdout.flush()
+    return told
 for number in range(first, first + 100_000):
     name = f"job {number}"
     prompt = {"1": {"class_type": "Add", "inputs": {"text": name}}}
