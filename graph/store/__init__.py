@@ -175,9 +175,10 @@ class Store:
                 query = "SELECT coalesce(max(ended), 0), count(*) FROM jobs WHERE ended IS NOT NULL"
                 last, count = db.execute(query).fetchone()
             query = "SELECT seq FROM jobs WHERE ended <= ? ORDER BY ended LIMIT ?"
-            numbers = column(db.execute(query, (last, STEP)))
-            jobs.drop(db, numbers)
-            return MORE if len(numbers) == STEP else count
+            numbers = column(db.execute(query, (last, STEP + 1)))
+            jobs.drop(db, numbers[:STEP])
+            # Not once more to see that none is left: what ends then counts from 1 again, and would go, too.
+            return MORE if len(numbers) > STEP else count
 
         return self._writer.put(write)
 

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -91,6 +92,8 @@ class Writer:
     def _commit(self, group: list[_Work]) -> None:
         outcomes: list[Any] = []
         try:
+            if self._db.in_transaction:  # the last one could not even be undone
+                self._db.execute("ROLLBACK")
             self._db.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:  # somebody else holds it: nobody here can write
             outcomes = [self._error(error)] * len(group)
@@ -99,7 +102,7 @@ class Writer:
                 outcomes = [self._one(work) for work in group]
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:  # such as a full disk: the transaction is lost
-                if self._db.in_transaction:
+                with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 if len(group) > 1:  # but perhaps for one of them alone
                     for work in group:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graph.jobs import OVER, JobOutput, JobRequest, JobState
-from graph.store import JobConflict, Store, StoreError, StoreLimits
+from graph.store import STEP, JobConflict, Store, StoreError, StoreLimits
 from tests.graph.toys import PATIENCE_S
 
 PROMPT = {
@@ -413,6 +413,16 @@ def test_clear_history_leaves_what_waits_or_runs(store: Store) -> None:
     assert listed(store) == ["b", "a"]
     assert store.clear_history().result() == 0
     assert store.search("Add").jobs == store.list().jobs
+
+
+def test_clear_history_leaves_what_ends_meanwhile(store: Store) -> None:
+    through(store, *(str(number) for number in range(STEP)))
+    add(store, "a")
+    store.start("a").result()
+    cleared = store.clear_history()
+    store.finish("a", "succeeded").result()
+    assert cleared.result() == STEP
+    assert listed(store) == ["a"]
 
 
 def test_finished_jobs_are_dropped_by_count_the_oldest_first(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from typing import IO
 import pytest
 
 from graph.jobs import JobRequest
-from graph.store import Store, StoreError, StoreLimits
+from graph.store import Store, StoreError, StoreLimits, jobs
 from graph.store.schema import STEPS, connect, open_file
+from graph.store.writer import Writer
 from tests.graph.toys import PATIENCE_S
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -249,6 +250,32 @@ def test_a_full_disk_fails_what_does_not_fit_and_nothing_else(tmp_path: Path) ->
     with Store(file) as store:
         assert store.notices == ()
         assert [job.request.id for job in store.pending()] == ["before", "also before", "a", "b", "big"]
+
+
+def test_where_a_failure_cannot_be_undone_the_next_write_undoes_it(tmp_path: Path) -> None:
+    file = tmp_path / "queue.sqlite"
+    db, _ = open_file(file, 5, "NORMAL")
+    refused: list[str] = []
+
+    def judge(action: int, what: str | None, *more: str | None) -> int:
+        if action == sqlite3.SQLITE_TRANSACTION and what == "ROLLBACK" and not refused:
+            refused.append(what)
+            return sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_OK
+
+    def fail(db: sqlite3.Connection) -> None:
+        jobs.add(db, JobRequest("half", PROMPT), 0.0)
+        db.execute("this is no SQL")
+
+    db.set_authorizer(judge)
+    writer = Writer(db, file)
+    with pytest.raises(StoreError):
+        writer.put(fail).result(PATIENCE_S)
+    assert writer.put(lambda db: jobs.add(db, JobRequest("a", PROMPT), 0.0)).result(PATIENCE_S).request.id == "a"
+    writer.close()
+    assert refused
+    with Store(file) as store:
+        assert [job.request.id for job in store.pending()] == ["a"]
 
 
 # -- death
