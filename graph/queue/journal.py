@@ -16,6 +16,7 @@ from graph.queue.events import JobDeleted, JobEvent, JobFinished, from_json, to_
 
 LINGER_S = 0.05  # so long events are gathered before they are written, in one transaction
 LEAP = 10**9  # after a restart, numbers go on at its next multiple
+LAST = 2**53 - 1  # the number of JobDeleted, after which nothing comes; clients in JavaScript can count so far
 PROGRESS_BEHIND = 256  # a listener that is so many events behind gets no progress,
 EVENTS_BEHIND = 100_000  # and so many behind none at all, until it has caught up
 
@@ -91,7 +92,7 @@ class Journal:
             line = self._lines.get(job_id)
             if line is None:
                 line = self._lines[job_id] = _Line()
-            line.last += 1
+            line.last = LAST if isinstance(event, JobDeleted) else line.last + 1
             line.over = isinstance(event, JobFinished)
             entry = Numbered(job_id, line.last, event)
             is_progress = isinstance(event, NodeProgress)
@@ -169,7 +170,7 @@ class Journal:
             for job_id, sequence, event in self._writing:
                 try:
                     by_job[job_id].append((sequence, to_json(event)))
-                except (TypeError, ValueError) as error:  # something in a node's ui has no form as text
+                except Exception as error:  # something in a node's ui has no form as text, and may say so in any way
                     log.error("A %s of job %s is not kept: %s", type(event).__name__, job_id, error)
             self._keep(by_job)
             with self._changed:

@@ -108,6 +108,23 @@ def test_what_has_no_form_in_json_is_shown() -> None:
     assert json.loads(to_json(event))["ui"]["odd"][0] == repr(Path("x"))
 
 
+class Shy:
+    """What has no form as text, and says so in its own way."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("nobody may see me")
+
+
+def test_an_event_that_has_no_text_at_all_is_left_out_and_the_next_ones_are_kept(
+    journal: Journal, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.put("a", NodeFinished("a", "1", "1", {"odd": [Shy()]}, 0.5))
+    journal.put("a", RunFinished("a", "succeeded", 1.0))
+    journal.close()
+    assert [number for number, _ in store.events("a")] == [2]
+    assert "A NodeFinished of job a is not kept: nobody may see me" in caplog.text
+
+
 # -- numbers and listeners
 
 

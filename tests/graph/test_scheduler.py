@@ -325,6 +325,9 @@ def test_jobs_are_deleted_but_not_while_they_run(tmp_path: Path) -> None:
 
     live(tmp_path, scenario)
     assert {entry.job_id for entry in heard if isinstance(entry.event, JobDeleted)} >= {"over", "waits"}
+    for job_id in ("over", "waits"):
+        numbers = [entry.sequence for entry in heard if entry.job_id == job_id]
+        assert numbers == sorted(set(numbers))
 
 
 def test_who_asks_and_goes_away_has_still_asked(tmp_path: Path) -> None:
