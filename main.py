@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A large workflow is some hundred thousand objects that stay. To look for garbage at every 700 new ones, as Python
     # does by itself, takes a third of the time in which the engine finds that nothing has changed.
     gc.set_threshold(10_000)
+    # Nodes may be plain Python that computes for minutes, and at every trip to a file or a database a thread has to wait
+    # until each of them gives up its turn: ten of Python's usual turns of 5 ms are how a queue becomes slow.
+    sys.setswitchinterval(0.0005)
     try:
         return int(options.command(options))
     except Refusal as refusal:
@@ -114,9 +117,10 @@ def parser() -> argparse.ArgumentParser:
 def size_bytes(text: str) -> int:
     """A number of bytes: 500M, 20G. Raises ArgumentTypeError for what is none."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", text.strip(), re.IGNORECASE)
-    if found is None:
+    size = float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " ") if found else float("inf")
+    if size == float("inf"):  # also of a number with hundreds of digits
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write a number with K, M, G or T, such as 20G")
-    return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
+    return int(size)
 
 
 def seconds(text: str) -> float:
@@ -139,8 +143,7 @@ def run_command(options: argparse.Namespace) -> int:
 
     from terminal import Progress
 
-    if options.output and options.output.is_file():
-        raise Refusal(f"{options.output} is a file; give a folder to --output.")
+    refuse_file(options.output, "--output")
     house = House(options)
     status = DONE
     plans: list[tuple[str, Plan]] = []  # each with what its lines begin with
@@ -246,8 +249,7 @@ class House:
 
         self.options = options
         self.cache_dir: Path | None = getattr(options, "cache_dir", None)
-        if self.cache_dir and self.cache_dir.is_file():
-            raise Refusal(f"{self.cache_dir} is a file; give a folder to --cache-dir.")
+        refuse_file(self.cache_dir, "--cache-dir")
         digests = Digests(self.cache_dir / "digests.json") if self.cache_dir else Stamps()
         self.paths = Paths(options.base, output_folder=getattr(options, "output", None), digests=digests)
         self.registry = Registry.scan(nodes)
@@ -307,6 +309,13 @@ def read(file: Path) -> Document:
         raise Refusal(f"{file}: {error.strerror or error}; give the name of a workflow file.") from error
     except DocumentError as error:
         raise Refusal(*(f"{file}: {problem}" for problem in error.problems)) from error
+
+
+def refuse_file(folder: Path | None, option: str) -> None:
+    """Raises a Refusal for a folder that cannot be made, since it or what it would lie in is a file."""
+    for place in (folder, *folder.parents) if folder else ():
+        if place.is_file():
+            raise Refusal(f"{place} is a file; give a folder to {option}.")
 
 
 def tell(refusal: Refusal, name: str = "") -> int:

@@ -317,6 +317,7 @@ def test_a_file_in_the_place_of_the_output_folder_is_one_sentence(house: House) 
     status, out, err = house.call("run", file, "--output", file)
     assert (status, out) == (2, "")
     assert err == f"{file} is a file; give a folder to --output.\n"
+    assert house.call("run", file, "--output", file / "deeper" / "yet") == (2, "", err)
 
 
 def test_all_problems_are_told_at_once(house: House) -> None:

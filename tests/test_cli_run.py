@@ -225,6 +225,7 @@ def test_a_pack_that_cannot_be_imported_is_named_and_harms_nothing(house: House)
     [
         (["--cache-size", "lots"], "argument --cache-size: 'lots' is no size; write a number with K, M, G or T, such"),
         (["--cache-size", "-1G"], "argument --cache-size: "),
+        (["--cache-size", "9" * 400], "999' is no size; write a number with"),
         (["--node-limit", "0"], "argument --node-limit: '0' is no time; write a number of seconds above 0"),
         (["--node-limit", "nan"], "argument --node-limit: 'nan' is no time"),
         (["--node-limit", "soon"], "argument --node-limit: 'soon' is no time"),
@@ -244,6 +245,7 @@ def test_a_file_in_the_place_of_the_cache_folder_is_one_sentence(house: House, c
     status, out, err = house.call(command, file, "--cache-dir", file)
     assert (status, out) == (2, "")
     assert err == f"{file} is a file; give a folder to --cache-dir.\n"
+    assert house.call(command, file, "--cache-dir", file / "deeper") == (2, "", err)
     assert house.files() == before
 
 
