@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A large workflow is some hundred thousand objects that stay. To look for garbage at every 700 new ones, as Python
     # does by itself, takes a third of the time in which the engine finds that nothing has changed.
     gc.set_threshold(10_000)
-    # Nodes may be plain Python that computes for minutes, and at every trip to a file or a database a thread has to wait
-    # until each of them gives up its turn: ten of Python's usual turns of 5 ms are how a queue becomes slow.
+    # Nodes may compute in plain Python for minutes, and after every call to a disk or a database a thread waits until
+    # each of them gives up its turn. With Python's turns of 5 ms, two of them make each write of the queue take 0.2 s.
     sys.setswitchinterval(0.0005)
     try:
         return int(options.command(options))
