@@ -53,6 +53,10 @@ def adapt(
     return type(cls.__name__, (V1Node,), members)
 
 
+class ProgramEnd(RuntimeError):
+    """A coroutine of a pack tried to end the program."""
+
+
 class V1Node(Node[Any]):
     """One call of a V1 class. Its subclasses are made by adapt()."""
 
@@ -151,7 +155,10 @@ class V1Node(Node[Any]):
 
     async def _run_async(self, ctx: Context, number: int) -> Any:
         enter(ctx, number)
-        returned = await self._function(ctx)(**self._arguments(self.values, self._hidden(ctx)))
+        try:
+            returned = await self._function(ctx)(**self._arguments(self.values, self._hidden(ctx)))
+        except (SystemExit, KeyboardInterrupt) as error:  # would end the event loop, and with it what others wait for
+            raise ProgramEnd(f"it ends the program ({type(error).__name__}: {error})") from error
         return understand(returned, self.schema().outputs, ctx)
 
     def _function(self, ctx: Context) -> Callable[..., Any]:

@@ -60,6 +60,13 @@ def test_a_class_without_outputs_shows_what_it_has(house: House) -> None:
     assert result.outputs["1"] == ()
 
 
+def test_a_coroutine_that_ends_the_program_fails_and_others_go_on(house: House) -> None:
+    leaving = {"1": ("ToyLeave", {"value": 1, "count": 1})}
+    (failure,) = house.run(leaving, "1").failures
+    assert str(failure) == "ToyLeave (node 1) failed: ProgramEnd: it ends the program (SystemExit: 3)"
+    assert house.value({"1": ("ToyBarrier", {"value": 1, "count": 1})}, "1") == 1
+
+
 def test_hidden_inputs(house: House) -> None:
     prompt = {"1": ("ToyHidden", {"widget": 3, "more": 4})}
     given = house.value(prompt, "1")

@@ -34,4 +34,10 @@ class FailLater(Barrier):
         raise RuntimeError("later")
 
 
-CLASSES = {"ToyBarrier": Barrier, "ToyFailLater": FailLater}
+class Leave(Barrier):
+    async def wait(self, value, count, id):
+        await asyncio.sleep(0)
+        raise SystemExit(3)
+
+
+CLASSES = {"ToyLeave": Leave, "ToyBarrier": Barrier, "ToyFailLater": FailLater}
