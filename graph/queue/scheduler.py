@@ -82,6 +82,7 @@ class Scheduler:
         self._waiters: defaultdict[str, list[asyncio.Future[Job]]] = defaultdict(list)  # for the ends of jobs
         self._serving: set[asyncio.Task[None]] = set()  # one for each active job
         self._asked: set[asyncio.Task[Any]] = set()  # what callers asked for and is not done
+        self._entering: dict[str, asyncio.Task[Any]] = {}  # of these: what puts jobs into the queue, by id
         self._resting: asyncio.TimerHandle | None = None  # set while the store shall be left in peace
         self._store_may_work = asyncio.Event()
         self._closing = False
@@ -128,7 +129,7 @@ class Scheduler:
 
     async def submit(self, request: JobRequest) -> Job:
         """Put a job into the queue; it is on disk now. Raises StoreError, also for an id that another request has."""
-        return await self._surely(self._submit(request))
+        return await self._surely(self._submit(request), enters=request.id)
 
     async def cancel(self, job_id: str, reason: str = "It was cancelled.") -> Job:
         """End a job that waits or runs; returns when it is over. One that is over stays as it is."""
@@ -147,7 +148,7 @@ class Scheduler:
 
     async def retry(self, job_id: str) -> Job:
         """Put a job that failed or was cancelled into the queue again; what it recorded stays."""
-        return await self._surely(self._retry(job_id))
+        return await self._surely(self._retry(job_id), enters=job_id)
 
     async def delete(self, job_ids: Iterable[str]) -> list[str]:
         """Forget jobs that wait or are over, with all that was kept of them. Those that run are left, and returned."""
@@ -193,6 +194,8 @@ class Scheduler:
         return job
 
     async def _cancel(self, job_id: str, reason: str) -> Job:
+        if (entering := self._entering.get(job_id)) is not None:
+            await asyncio.wait([entering])
         turn = self._waiting.remove(job_id)
         if turn is not None:
             try:
@@ -376,9 +379,17 @@ class Scheduler:
         self._store_may_work.set()
         self._begin_jobs()
 
-    async def _surely(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do it to its end, even if the one who waits for it goes away."""
+    async def _surely(self, work: Coroutine[Any, Any, T], *, enters: str | None = None) -> T:
+        """Do it to its end, even if the one who waits for it goes away. `enters`: the job that joins the queue."""
         task = asyncio.create_task(work)
         self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
+        if enters is not None:
+            self._entering[enters] = task
+
+        def done(task: asyncio.Task[T]) -> None:
+            self._asked.discard(task)
+            if enters is not None and self._entering.get(enters) is task:
+                del self._entering[enters]
+
+        task.add_done_callback(done)
         return await asyncio.shield(task)

@@ -11,7 +11,7 @@ from graph.queue.journal import Numbered
 from graph.queue.scheduler import NoSuchJob, QueueClosed
 from graph.queue.waiting import OVERTAKEN_MOST
 from graph.store import JobConflict, StoreError
-from tests.graph.scheduler_toys import REGISTRY, House, World, held, live, loading, node, toy
+from tests.graph.scheduler_toys import PATIENCE_S, REGISTRY, House, World, held, live, loading, node, toy
 
 
 def test_a_job_runs_and_its_output_is_on_record(tmp_path: Path) -> None:
@@ -164,6 +164,29 @@ def test_a_running_job_is_cancelled_and_what_it_had_made_is_kept(tmp_path: Path)
         assert [output.node_id for output in job.outputs] == ["keep"]
         assert house.scheduler.running == []
         assert await house.scheduler.cancel("a") == job
+
+    live(tmp_path, scenario)
+
+
+def test_a_job_on_its_way_into_the_queue_is_cancelled(tmp_path: Path) -> None:
+    async def scenario(house: House) -> None:
+        await house.submit("again", toy("again"))
+        await house.ends("again")
+        house.scheduler.pause()
+        coming = [
+            asyncio.create_task(house.submit("new", toy("new"))),
+            asyncio.create_task(house.scheduler.retry("again")),
+        ]
+        await asyncio.sleep(0)  # both have been asked for
+        async with asyncio.timeout(PATIENCE_S):
+            ends = await asyncio.gather(*map(house.scheduler.cancel, ("new", "again")))
+        await asyncio.gather(*coming)
+        assert [job.state for job in ends] == ["cancelled"] * 2
+        assert house.scheduler.waiting == []
+        house.scheduler.resume()
+        await house.submit("last", toy("last"))
+        await house.ends("last")
+        assert [name for name in house.world.ran if name in ("again", "new", "last")] == ["again", "last"]
 
     live(tmp_path, scenario)
 
