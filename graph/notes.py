@@ -127,9 +127,15 @@ def _digest(value: Any) -> str:
     return blake2b(ENCODE(value).encode(), digest_size=8).hexdigest()
 
 
+def _is_note(said: Any) -> bool:
+    mappings = [said, *(said.get(key) for key in ("inputs", "links", "more"))] if isinstance(said, dict) else [None]
+    return all(isinstance(each, dict) for each in mappings) and {"code", "environment"} <= said.keys()
+
+
 def _read(file: Path) -> Mapping[str, Note]:
     try:
         said = json.loads(file.read_bytes())
-        return dict(said["nodes"]) if said["format"] == FORMAT else {}
+        notes = dict(said["nodes"]) if said["format"] == FORMAT else {}
+        return notes if all(map(_is_note, notes.values())) else {}
     except (OSError, ValueError, TypeError, KeyError):
         return {}

@@ -304,7 +304,13 @@ def test_notes_of_a_process_are_there_for_the_next(lanes: Lanes, tmp_path: Path)
     assert later.explain(chain(a=2), "z")["x"].changes == (Change("the input 'a'", "1", "2"),)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 99, "nodes": []}', b'{"format": 1, "nodes": [1]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"[]", b'{"format": 99, "nodes": []}', b'{"format": 1, "nodes": [1]}',
+        b'{"format": 1, "nodes": [["Add x", 5]]}', b'{"format": 1, "nodes": [["Add x", {"inputs": {}}]]}',
+    ],
+)  # fmt: skip
 def test_a_damaged_file_of_notes_counts_as_empty(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "notes.json"
     file.write_bytes(content)
