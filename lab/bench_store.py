@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -104,6 +107,28 @@ def measured(what: str, jobs: int, work: Callable[[], object], times: int) -> di
     return {"case": f"store {what}", "jobs": jobs, "unit": "ms", **row}
 
 
+@contextmanager
+def busy(turn_s: float, threads: int = 2) -> Iterator[None]:
+    """Beside it, threads compute in plain Python, as nodes may do, and take turns of that length."""
+    usual, ended = sys.getswitchinterval(), threading.Event()
+
+    def compute() -> None:
+        while not ended.is_set():
+            sum(number for number in range(1000))
+
+    at_work = [threading.Thread(target=compute) for _ in range(threads)]
+    sys.setswitchinterval(turn_s)
+    try:
+        for each in at_work:
+            each.start()
+        yield
+    finally:
+        ended.set()
+        sys.setswitchinterval(usual)
+        for each in at_work:
+            each.join()
+
+
 def store_cases(jobs: int = JOBS) -> Iterator[dict[str, object]]:
     """A row for each thing that people do, with that many jobs in the store."""
     chance = random.Random(1)
@@ -140,6 +165,9 @@ def store_cases(jobs: int = JOBS) -> Iterator[dict[str, object]]:
             ]
             for what, work, times in ways:
                 yield measured(what, jobs, work, times)
+            for turn_ms in (5, 0.5):  # Python's own, and main.py's
+                with busy(turn_ms / 1e3):
+                    yield measured(f"accept one beside 2 busy threads, turns of {turn_ms} ms", jobs, ways[0][1], 20)
 
 
 if __name__ == "__main__":
