@@ -103,8 +103,11 @@ class Accounts(ABC):
             return Result({}, {}, {}, (), tuple(self._failures))
         kept = {node_id: board.by_id[node_id].leader.outputs for node_id in self._keep}
         outputs = {node_id: given for node_id, given in kept.items() if given is not None}
-        seconds = {work.task.id: work.seconds for work in board.works if work.started and work.done}
-        cached = tuple(work.task.id for work in sorted(board.cached, key=lambda work: work.index))
+        found = set(board.cached)
+        seconds = {
+            work.task.id: work.seconds for work in board.works if work.started and work.done and work not in found
+        }
+        cached = tuple(work.task.id for work in sorted(found, key=lambda work: work.index))
         return Result(outputs, board.ui, seconds, cached, tuple(self._failures))
 
     def let_go(self) -> None:
@@ -189,6 +192,7 @@ class Accounts(ABC):
         with self._lock:
             if work.given_up:
                 return ()
+            work.at_work = False
             self.board.finish(work, outputs, ui)
             if not work.uses and not work.held:
                 work.outputs = None
@@ -207,20 +211,25 @@ class Accounts(ABC):
 
     def _fail(self, work: Work, error: BaseException) -> Iterable[Slice]:
         """The work gave nothing: what needs it cannot run, what only it needed need not run."""
-        with self._lock:
-            if work.given_up:
-                return ()
         if work.stepper is not None:
             stepper, work.stepper = work.stepper, None
             try:
                 stepper.close()
             except BaseException as another:
                 error = another if isinstance(error, Cancelled) else error
+        if not self._ends_slice(work):
+            return ()
         if not isinstance(error, Cancelled) or not (self.is_cancelled or work.dropped or self._is_lost(work)):
             self._tell_failure(work, error)
         with self._lock:
             self._drop(work)
         return self._advance(())
+
+    def _ends_slice(self, work: Work) -> bool:
+        """Whether the end of the slice counts: the work was not given up, and from now on cannot be."""
+        with self._lock:
+            work.at_work = False
+            return not work.given_up
 
     def _tell_failure(self, work: Work, error: BaseException) -> None:
         task = work.task
@@ -234,6 +243,15 @@ class Accounts(ABC):
 
     # -- under the lock
 
+    def _want(self, wanted: Iterable[Work]) -> list[Work]:
+        """What must run besides, for these to have outputs. Of that, what takes from lost works is lost as well."""
+        fresh = self.board.want(wanted)
+        for work in fresh:
+            if self._is_lost(work):
+                work.needless = any(source.needless for source in work.sources)
+                self._drop(work)
+        return fresh
+
     def _drop(self, work: Work) -> None:
         """It will give nothing. So those that take from it cannot run, and others may not be needed any more."""
         stack = [work]
@@ -245,8 +263,14 @@ class Accounts(ABC):
                 self._active -= 1  # the slice waits in a lane; when its turn comes it finds that out
             each.dropped = True
             self._house.placement.leave(each.lane)
+            for taker in each.takers:
+                taker.needless = taker.needless or each.needless
             stack += each.takers
-            stack += self.board.release(each)
+            needless = self.board.release(each)
+            if not self.board.may_ask:  # else who asks later may need them
+                for source in needless:
+                    source.needless = True
+                stack += needless
             self.board.release_holds(each)
 
     def _fail_stalled(self) -> bool:

@@ -23,6 +23,7 @@ class Board:
         self.works = [Work(index, task) for index, task in enumerate(plan.tasks)]
         self.by_id = {work.task.id: work for work in self.works}
         self.cached: list[Work] = []  # need not run: remembered, or an equal one gives their outputs
+        self.may_ask = False  # some work that was wanted has lazy inputs
         self.ui: dict[str, Mapping[str, Sequence[Any]]] = {}  # by node id
         self._cache = cache
         self._printer = printer
@@ -122,23 +123,29 @@ class Board:
                 continue
             if self._remembered(work):
                 self.cached.append(work)
+                if work.hides_effects:  # what a loop saves before it is saved all the same
+                    stack += [each for each in self._counted(work) if each.hides_effects]
                 continue
             fresh.append(work)
-            for name, index, _ in work.task.wires:
-                if not work.lazy or self.counts(work, name):
-                    stack.append(self.works[index])
+            stack += self._counted(work)
         for work in fresh:
             if work.task.schema.ends_loop and work.root is None:
                 self.hold(work, outside(work, self.works))
             self.link(work, [name for name, _, _ in work.task.wires if self.counts(work, name)])
             if work.lazy:
+                self.may_ask = True
                 self.hold(work, [self.works[index] for name, index, _ in work.task.wires if name in work.lazy])
         return fresh
+
+    def _counted(self, work: Work) -> list[Work]:
+        """The sources that must be there before the work runs."""
+        return [self.works[index] for name, index, _ in work.task.wires if not work.lazy or self.counts(work, name)]
 
     def _revive(self, work: Work) -> None:
         """Its outputs were let go of when nobody seemed to need them any more: it has to give them again."""
         work.done = work.started = work.queued = False
         work.sources, work.takers, work.results = {}, [], []
+        work.lane = ""
 
     def _remembered(self, work: Work) -> bool:
         """Take the outputs of an earlier run, or what an output node showed then, if it is as if it had run now."""

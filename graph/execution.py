@@ -24,12 +24,12 @@ from graph.events import (
     RunStarted,
 )
 from graph.expand import ExpansionError, expand
-from graph.given import Again, Blocked, Expansion, Many
+from graph.given import Again, Blocked, Expansion
 from graph.lanes import Company, Slice, Urgency
 from graph.loops import LoopError, connect, next_iteration
 from graph.node import UNFINISHED, SharedStepper
 from graph.result import NodeTimeout
-from graph.work import Slot, Work
+from graph.work import Slot, Work, filled
 
 ORDINARY, PASS = 0, 1  # kinds of slices: first what else is ready, so that a young run can join, a finished one leave
 
@@ -69,6 +69,7 @@ class Run(Accounts):
                 if work.dropped:
                     return ()  # withdrawn while it waited
                 work.started = True
+            work.at_work = True
             stop = work.dropped or self.is_cancelled
         began = time.perf_counter()
         try:
@@ -77,7 +78,7 @@ class Run(Accounts):
             if work.stepper is not None:
                 result = work.stepper.step()
             elif work.given is not None:
-                return self._finish(work, _filled(work))
+                return self._finish(work, filled(work))
             else:
                 if work.calls is None and (early := self._prepare(work)) is not None:
                     return early
@@ -97,7 +98,7 @@ class Run(Accounts):
         with self._lock:
             if not work.started and work.dropped:
                 return ()
-            work.started = True
+            work.started = work.at_work = True
             stop = work.dropped or self.is_cancelled
             task = asyncio.current_task()
             assert task is not None
@@ -107,7 +108,7 @@ class Run(Accounts):
             if stop:
                 raise Cancelled
             if work.given is not None:
-                return self._finish(work, _filled(work))
+                return self._finish(work, filled(work))
             if work.calls is None and (early := self._prepare(work)) is not None:
                 return early
             assert work.calls is not None
@@ -115,7 +116,7 @@ class Run(Accounts):
                 return self._finish(work, merge(work.task.schema, (), mapped=True))
             results = [self._call(work, number) for number in range(len(work.calls))]
             given = await _together(results)
-            work.results += [_of_call(work, each) for each in given[:-1]]
+            work.results = [_of_call(work, each) for each in given[:-1]]
             return self._took(work, given[-1], began)
         except asyncio.CancelledError:
             return self._stumble(work, Cancelled())
@@ -141,7 +142,6 @@ class Run(Accounts):
             if entry is not None:
                 with self._lock:
                     board.cached.append(work)
-                    work.started = False
                 self._emit(NodesCached(self.id, (task.id,)))
                 return self._end_work(work, entry.outputs, entry.ui)
         given = self._arguments(work)
@@ -176,17 +176,22 @@ class Run(Accounts):
             if not new:
                 return None
             with self._lock:
+                if work.given_up:
+                    return ()
                 key = board.ask(work, new)
-                fresh = board.want(board.works[index] for name, index, _ in task.wires if name in new)
+                asks = tuple(sorted(work.asked))
+                fresh = self._want(board.works[index] for name, index, _ in task.wires if name in new)
                 board.link(work, new)
-                lost = any(source.dropped for source in work.sources)
+                lost = self._is_lost(work)
                 waits = bool(work.waiting)
-                work.queued = work.started = not waits and not lost
+                if lost:
+                    self._drop(work)
+                elif waits:
+                    work.queued = work.started = False
+                work.at_work = not (waits or lost)
             if key is not None:
-                board.remember(key, Entry((), {}, 0.0, asks=tuple(sorted(work.asked))), task)
-            if lost:
-                raise Cancelled
-            if waits:
+                board.remember(key, Entry((), {}, 0.0, asks=asks), task)
+            if waits or lost:
                 return self._advance([each for each in fresh if not each.waiting])
 
     def _call(self, work: Work, number: int) -> Any:
@@ -234,10 +239,8 @@ class Run(Accounts):
 
     def _next_slice(self, work: Work, began: float) -> Iterable[Slice]:
         work.seconds += time.perf_counter() - began
-        with self._lock:
-            if work.given_up:
-                return ()
-        return (self._slice(work),)
+        new = self._slice(work)
+        return (new,) if self._ends_slice(work) else self._fail(work, Cancelled())
 
     def _check_limit(self, work: Work, began: float) -> None:
         limit_s = self._house.lanes.limit_s
@@ -286,6 +289,9 @@ class Run(Accounts):
                 added += expanded.works
                 effects += expanded.effects
             self._check_count()
+        for each in added:
+            if each.task.schema.lane not in house.lanes.names:
+                raise ExpansionError(f"it made a node {each.task.id} for a lane {each.task.schema.lane!r}, not there.")
         return self._hand_over(work, given, added, effects)
 
     def _again(self, work: Work, again: Again) -> Iterable[Slice]:
@@ -328,9 +334,10 @@ class Run(Accounts):
             before = ended or work
             if before.given_up:
                 return ()
+            before.at_work = False
             if work.dropped or before.dropped:
                 needed, effects = [], []
-            fresh = board.want([*needed, *effects])
+            fresh = self._want([*needed, *effects])
             for each in effects:
                 each.uses += 1
             board.release(before)  # only now: what was wanted may use the same
@@ -343,8 +350,12 @@ class Run(Accounts):
             ready = [each for each in fresh if not each.waiting]
             if not work.waiting:
                 ready.append(work)
-            if any(source.dropped for source in work.sources):
+            lost = self._is_lost(work)
+            needless = not work.dropped and any(source.needless for source in work.sources)
+            if lost:
                 self._drop(work)
+        if needless:
+            self._tell_failure(work, ExpansionError("it made nodes that need what was given up as needless before."))
         return self._advance(ready)
 
     # -- making slices
@@ -383,18 +394,18 @@ class Run(Accounts):
         if relief is not None and not work.relieved and isinstance(error, Exception):
             try:
                 work.relieved = relief(error)
+                if work.relieved:
+                    return self._next_slice(work, time.perf_counter())
             except Exception as another:
                 error = another
-            if work.relieved:
-                return (self._slice(work),)
         return self._fail(work, error)
 
     def _overdue(self, work: Work) -> Iterable[Slice]:
         """The slice takes longer than it may. It cannot be ended, but what it gives is of no use any more."""
         limit_s = self._house.lanes.limit_s
         with self._lock:
-            if work.done or work.dropped or limit_s is None:
-                return ()
+            if not work.at_work or limit_s is None:
+                return ()  # it has just ended by itself
             work.given_up = True
             if work.context is not None:
                 work.context.is_over = True
@@ -414,7 +425,9 @@ class Run(Accounts):
 
     def step_of(self, work: Work) -> bool:
         """Whether the work's step is to be taken now."""
-        return not (work.dropped or self.is_cancelled)
+        with self._lock:
+            work.at_work = True
+            return not (work.dropped or self.is_cancelled)
 
     def after_step(self, work: Work, result: Any, seconds: float) -> Iterable[Slice]:
         """The work's step was taken with those of others: its result, UNFINISHED, or the error that it had."""
@@ -447,7 +460,9 @@ def step_together(members: Sequence[tuple[Run, Work]]) -> Iterable[Slice]:
     began = time.perf_counter()
     steppers: list[Any] = [work.stepper for _, work in going]
     try:
-        results = type(steppers[0]).step_together(steppers)
+        results = list(type(steppers[0]).step_together(steppers))
+        if len(results) != len(going):
+            raise TypeError(f"{len(going)} took a step together, but {len(results)} results came of it")
     except BaseException as error:  # a fault of the stepper: it is to give each its own
         results = [error] * len(going)
     share = (time.perf_counter() - began) / len(going)
@@ -465,22 +480,6 @@ def _of_call(work: Work, result: Any) -> Any:
     return split(work.task.schema, result)
 
 
-def _filled(work: Work) -> tuple[Any, ...]:
-    """The outputs of a work whose place others have taken, now that those are done."""
-    assert work.given is not None
-    outputs = work.task.schema.outputs
-    rows = [tuple(each.value if type(each) is Slot else each for each in row) for row in work.given]
-    if work.mapped or any(output.whole for output in outputs):  # what comes by wire is a list only where it is Many
-        rows = [
-            tuple(
-                Many((value,)) if output.whole and type(value) not in (Many, Blocked) else value
-                for output, value in zip(outputs, row, strict=True)
-            )
-            for row in rows
-        ]
-    return merge(work.task.schema, rows, mapped=work.mapped)
-
-
 async def _together(results: Sequence[Any]) -> list[Any]:
     """What all calls of an async node give in the end; when one fails, the others are cancelled."""
     waits = [asyncio.ensure_future(each) for each in results if isinstance(each, Awaitable)]
@@ -489,6 +488,7 @@ async def _together(results: Sequence[Any]) -> list[Any]:
     except BaseException:
         for wait in waits:
             wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)  # they may have something to tidy up
         raise
     return [next(given) if isinstance(each, Awaitable) else each for each in results]
 

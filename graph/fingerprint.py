@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from graph.document import Link
+from graph.given import Many
 from graph.model import Graph, Task
 from graph.node import LinkedInput, Node
 from graph.paths import Paths
@@ -69,6 +70,8 @@ class Fingerprinter:
             else:
                 links[name] = [key, output]
         literals = {name: value for name, value in task.spec.inputs.items() if not isinstance(value, Link)}
+        if Many in map(type, literals.values()):  # from a node that made this one; JSON would take it for a list
+            return None
         facts: list[object] = [cls.__module__, cls.__qualname__, literals, links]
         if task.spec.is_changed is not None:
             facts.append(["is_changed", task.spec.is_changed])

@@ -28,20 +28,30 @@ class Iteration(NamedTuple):
 
 
 def find_bodies(works: Sequence[Work], board: Sequence[Work]) -> None:
-    """Give each of these works that ends a loop its body. One whose body saves something runs although remembered."""
-    ends = [work for work in works if work.task.schema.ends_loop and work.origin is None]
+    """Give each of these works that ends a loop its body. One whose body saves something runs although remembered.
+
+    A loop may have several ends, of which each takes other values from the same body.
+    """
+    ends: dict[Work, list[Work]] = {}
+    for work in works:
+        if work.task.schema.ends_loop and work.origin is None and (start := start_of(work, board)) is not None:
+            ends.setdefault(start, []).append(work)
     if not ends:
         return
     takers: dict[Work, list[Work]] = {}
     for work in works:
         for _, index, _ in work.task.wires:
             takers.setdefault(board[index], []).append(work)
-    for end in ends:
-        start = start_of(end, board)
-        if start is not None:
-            after = _reached([end], takers)
-            end.body = sorted(_reached([start], takers) - after - {start}, key=lambda work: work.index)
-            end.always = any(work.task.schema.effect for work in end.body)
+    for start, (end, *others) in ends.items():
+        after = _reached([end, *others], takers)
+        body = sorted(_reached([start], takers) - after - {start}, key=lambda work: work.index)
+        end.body = body
+        for other in others:  # what the body saves it saves once
+            other.body = [work for work in body if not work.task.schema.effect]
+        if any(work.task.schema.effect for work in body):
+            end.always = True
+            for work in _reached([end], takers):
+                work.hides_effects = True
 
 
 def start_of(end: Work, board: Sequence[Work]) -> Work | None:
@@ -57,6 +67,12 @@ def next_iteration(end: Work, again: Again, board: Sequence[Work]) -> Iteration:
     start = start_of(origin, board)
     if start is None:
         raise LoopError(f"it ends a loop that has no start: link its input {origin.task.schema.ends_loop!r} to one.")
+    strangers = again.start.keys() - start.task.schema.inputs.keys()
+    if strangers:
+        raise LoopError(
+            f"it ends a loop that comes from {start.task.schema.name} (node {start.task.id}), which begins none; link "
+            f"its input {origin.task.schema.ends_loop!r} directly to the loop's start."
+        )
     root.iterations += 1
     place = len(board)
     stands: dict[Work, int] = {start: place}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from graph.call import NodeContext
+from graph.call import NodeContext, merge
+from graph.given import Blocked, Many
 from graph.model import Task
 from graph.node import Stepper
 
@@ -36,6 +37,8 @@ class Work:
     started: bool = False
     done: bool = False
     dropped: bool = False  # it failed, cannot run any more, or nobody needs it any more
+    needless: bool = False  # it was dropped, or lost its sources, only since nobody seemed to need it
+    at_work: bool = False  # a slice of it is being worked on, and may be given up
     given_up: bool = False  # it took longer than it may; what it gives in the end counts no more
     relieved: bool = False  # memory was freed for it once
     seconds: float = 0.0  # that lanes spent on it
@@ -52,6 +55,7 @@ class Work:
     parent: Work | None = None  # the work that made it
     depth: int = 0  # how many works made one another before it
     body: Sequence[Work] = ()  # of a work that ends a loop: what lies between it and the loop's start
+    hides_effects: bool = False  # it comes after a loop whose body saves something
     root: Work | None = None  # of an iteration's end: the loop's end that is waiting for it
     origin: Work | None = None  # of an iteration's work: the one of the first iteration
     scope: Mapping[Work, Work] | None = None  # of an iteration's work: what stands for each of the loop's body
@@ -82,3 +86,19 @@ class Slot:
         outputs = self.work.leader.outputs
         assert outputs is not None, f"node {self.work.task.id} has not run yet"
         return outputs[self.output]
+
+
+def filled(work: Work) -> tuple[Any, ...]:
+    """The outputs of a work whose place others have taken, now that those are done."""
+    assert work.given is not None
+    outputs = work.task.schema.outputs
+    rows = [tuple(each.value if type(each) is Slot else each for each in row) for row in work.given]
+    if work.mapped or any(output.whole for output in outputs):  # what comes by wire is a list only where it is Many
+        rows = [
+            tuple(
+                Many((value,)) if output.whole and type(value) not in (Many, Blocked) else value
+                for output, value in zip(outputs, row, strict=True)
+            )
+            for row in rows
+        ]
+    return merge(work.task.schema, rows, mapped=work.mapped)

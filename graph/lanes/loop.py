@@ -96,12 +96,11 @@ class Loop:
         except BaseException as error:  # would end the loop, and with it what others wait for
             thread.loop.call_exception_handler({"message": "a slice of the async lane raised", "exception": error})
         with self._lock:
-            is_lost = self._tasks.pop(task, None) is None
+            self._tasks.pop(task, None)
             if thread is not self._thread and all(each.get_loop() is not thread.loop for each in self._tasks):
                 thread.finish()
-        if not is_lost:
-            for each in ready:
-                self._put(each)
+        for each in ready:
+            self._put(each)
 
 
 class _LoopThread(threading.Thread):

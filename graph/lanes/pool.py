@@ -194,16 +194,15 @@ class Pool:
                 slices = ()  # a thread at rest holds on to nothing: a slice leads to a run, and that to its values
                 others = [new for new in ready if new.lane not in self._names]
                 if others:
-                    with self._changed:
-                        if me.is_given_up:
-                            return
-                        me.slices = ()  # from here on it cannot be given up
                     ready = [new for new in ready if new.lane in self._names]
                     others.reverse()
                     while others:
                         self._put(others.pop())
                 with self._changed:
                     if me.is_given_up:
+                        if not self._closed:
+                            self._push(ready)
+                            self._call()
                         return
                     slices = self._next(me, ready)
 

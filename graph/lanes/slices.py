@@ -23,14 +23,15 @@ class Slice(NamedTuple):
 
     In the lane "async" it returns an awaitable of them. With `company`, that one's work is called in place of `work`,
     with the members of all slices that were taken together, or of this one alone.
-    `overdue` is called, in a thread of its own, when the lane has given up a slice that took too long.
+    `overdue` is called, in a thread of its own, when the lane has given up a slice that took too long. That may end by
+    itself at the same moment, or later: what both return is worked on, so they have to agree on who gives what.
     """
 
     lane: str
     urgency: Urgency  # of equal ones the first to come goes first
     work: Callable[[], Iterable[Slice] | Awaitable[Iterable[Slice]]]
     company: Company | None = None
-    overdue: Callable[[], Iterable[Slice]] | None = None  # what it made ready instead; its own return is dropped
+    overdue: Callable[[], Iterable[Slice]] | None = None  # what is ready instead
 
 
 def overdue(slices: Sequence[Slice]) -> list[Slice]:

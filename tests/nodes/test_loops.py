@@ -290,3 +290,57 @@ def test_a_switch_without_that_value_says_which_there_are(house: Engine) -> None
 def test_a_loop_without_a_start_says_so(house: Engine) -> None:
     (problem,) = problems(validate(document(e=("ForLoopEnd", {})), EVERY, house.paths, targets=["e"]))
     assert (problem.kind, problem.input) == ("required_input_missing", "loop")
+
+
+def test_output_nodes_of_the_body_run_in_each_iteration_even_if_what_comes_after_the_loop_is_remembered(
+    house: Engine, log: Log
+) -> None:
+    prompt = document(
+        start=("ForLoopStart", {"count": 3, "value0": 0}), body=("Add", {"a": ["start", 2], "b": ["start", 1]}),
+        inner=("Show", {"value": ["body", 0]}), end=("ForLoopEnd", {"loop": ["start", 0], "value0": ["body", 0]}),
+        after=("Add", {"a": ["end", 0]}), more=("Add", {"a": ["after", 0]}), show=("Show", {"value": ["more", 0]}),
+    )  # fmt: skip
+    first = go(house, prompt).ui
+    assert set(first) == {"inner", "show", "end.1.inner", "end.2.inner"}
+    ran(log)
+    assert go(house, prompt).ui == first
+    assert sorted(ran(log)) == ["end.1.inner", "end.2.inner", "inner", "show"]
+
+
+def test_a_loop_in_a_branch_that_was_not_taken_stays_untouched_when_the_choice_is_remembered(
+    house: Engine, log: Log
+) -> None:
+    prompt = document(
+        start=("ForLoopStart", {"count": 3, "value0": 0}), body=("Add", {"a": ["start", 2], "b": 1}),
+        inner=("Show", {"value": ["body", 0]}), end=("ForLoopEnd", {"loop": ["start", 0], "value0": ["body", 0]}),
+        if_=("LazyIf", {"condition": False, "on_true": ["end", 0], "on_false": 7}),
+        show=("Show", {"value": ["if_", 0]}),
+    )  # fmt: skip
+    for _ in range(2):
+        assert go(house, prompt).ui == {"inner": {"text": [1]}, "show": {"text": [7]}}
+
+
+def test_a_loop_may_have_several_ends_and_saves_once(house: Engine, log: Log) -> None:
+    prompt = document(
+        numbers=("Numbers", {"count": 4}), start=("MapListStart", {"items": ["numbers", 0]}),
+        one=("Add", {"a": ["start", 1], "b": 1}), ten=("Add", {"a": ["start", 1], "b": 10}),
+        inner=("Show", {"value": ["one", 0]}),
+        ones=("MapListEnd", {"loop": ["start", 0], "value": ["one", 0]}), s1=("Show", {"value": ["ones", 0]}),
+        tens=("MapListEnd", {"loop": ["start", 0], "value": ["ten", 0]}), s2=("Show", {"value": ["tens", 0]}),
+    )  # fmt: skip
+    ui = go(house, prompt).ui
+    assert (ui["s1"], ui["s2"]) == ({"text": [1, 2, 3, 4]}, {"text": [10, 11, 12, 13]})
+    shown = sorted(ui[node_id]["text"][0] for node_id in ui if node_id.endswith("inner"))
+    assert shown == [1, 2, 3, 4]
+
+
+def test_an_end_that_is_linked_to_its_start_through_another_node_says_so(house: Engine) -> None:
+    prompt = document(
+        start=("ForLoopStart", {"count": 3, "value0": 0}), if_=("LazyIf", {"condition": True, "on_true": ["start", 0]}),
+        end=("ForLoopEnd", {"loop": ["if_", 0], "value0": ["start", 2]}),
+    )  # fmt: skip
+    (failure,) = go(house, prompt, targets=["end"]).failures
+    assert str(failure) == (
+        "ForLoopEnd (node end) failed: it ends a loop that comes from LazyIf (node if_), which begins none; "
+        "link its input 'loop' directly to the loop's start."
+    )
