@@ -41,7 +41,6 @@ class Lanes:
         sizes = {"device": 1, "cpu": processors, "io": max(8, processors)} if sizes is None else sizes
         self.devices = tuple(f"device {number}" for number in range(sizes.get("device", 0)))
         self.limit_s = limit_s
-        self.limit_s = limit_s
         self.closed = False
         self.ages = itertools.count()  # of the runs on these lanes, for their urgency
         self._lanes: dict[str, Pool | Loop] = {}
@@ -60,16 +59,6 @@ class Lanes:
     def put(self, new: Slice) -> None:
         """Hand over a slice for one of `names`; after close() it is dropped."""
         self._lanes[new.lane].put(new)
-
-    def idlest_device(self) -> str:
-        """The device lane with the fewest slices, the first of several. Raises LookupError if there is none."""
-        if not self.devices:
-            raise LookupError("there is no device lane")
-        return min(self.devices, key=lambda name: self._lanes[name].load)
-
-    def is_free(self, name: str) -> bool:
-        """Whether a slice for that lane would begin at once."""
-        return self._lanes[name].is_free
 
     def close(self) -> None:
         """End all threads after the slices they are at, and drop what still waits: close when no run is under way.

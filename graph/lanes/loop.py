@@ -18,9 +18,6 @@ Task = asyncio.Task[None]
 class Loop:
     """A lane whose slices' work() returns an awaitable. All begin at once, in the order in which they come."""
 
-    load = 0  # here one slice does not wait for another
-    is_free = True
-
     def __init__(
         self, name: str, put: Callable[[Slice], None], around: Callable[[str], AbstractContextManager[object]]
     ) -> None:

@@ -51,16 +51,6 @@ class Pool:
         self._ended = 0  # slices so far
         self._ended_then = -1  # as many when the one on watch last looked
 
-    @property
-    def load(self) -> int:
-        """How many slices wait or are worked on."""
-        return len(self._waiting) + self._working
-
-    @property
-    def is_free(self) -> bool:
-        """Whether a slice would begin at once."""
-        return not self._waiting and self._working < self._size
-
     def put(self, new: Slice) -> None:
         """Take a slice; after close() it is dropped."""
         with self._changed:

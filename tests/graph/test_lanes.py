@@ -202,21 +202,10 @@ def test_each_device_is_a_lane_of_one_thread() -> None:
     with Lanes({"device": 2, "cpu": 1}) as lanes:
         assert lanes.devices == ("device 0", "device 1")
         assert set(lanes.names) == {"device", "device 0", "device 1", "cpu", "async"}
-        assert lanes.idlest_device() == "device 0"
         for name, event in zip(("device", "device 1"), began, strict=True):
-            assert lanes.is_free(name)
             lanes.put(Slice(name, PLAIN, partial(hold, event, begin)))
         assert all(event.wait(PATIENCE_S) for event in began)  # at the same time
-        assert not lanes.is_free("device 0")
-        lanes.put(Slice("device 0", PLAIN, list))
-        assert lanes.idlest_device() == "device 1"
-        assert lanes.is_free("cpu")
         begin.set()
-
-
-def test_without_a_device_there_is_no_idlest() -> None:
-    with Lanes({"cpu": 1}) as lanes, pytest.raises(LookupError, match="no device"):
-        lanes.idlest_device()
 
 
 # -- the async lane
