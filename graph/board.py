@@ -40,6 +40,8 @@ class Board:
             work.parent, work.depth = parent, depth
             self.by_id[work.task.id] = work
         self.works += added
+        parent.made = parent.made or []
+        parent.made += added
         return added
 
     def begin(self, works: Sequence[Work]) -> None:
@@ -111,6 +113,9 @@ class Board:
         stack = list(wanted)
         while stack:
             work = stack.pop()
+            if self._is_gone(work.leader) and work.leader is not work:
+                self._first[work.leader.key] = work.leader = work  # type: ignore[index]  # it was shared by its key
+                work.wanted = False
             if work.wanted:
                 if work.done and work.outputs is None and not work.task.schema.effect:
                     self._revive(work)
@@ -141,8 +146,19 @@ class Board:
         """The sources that must be there before the work runs."""
         return [self.works[index] for name, index, _ in work.task.wires if not work.lazy or self.counts(work, name)]
 
+    @staticmethod
+    def _is_gone(work: Work) -> bool:
+        """Whether it will give nothing, or has given what nobody seemed to need any more."""
+        return work.dropped or (work.done and work.outputs is None)
+
     def _revive(self, work: Work) -> None:
         """Its outputs were let go of when nobody seemed to need them any more: it has to give them again."""
+        made, work.made, work.iterations = list(work.made), [], 0
+        while made:  # it will make them again, under the same ids
+            each = made.pop()
+            made += each.made
+            if self.by_id.get(each.task.id) is each:
+                del self.by_id[each.task.id]
         work.done = work.started = work.queued = False
         work.sources, work.takers, work.results = {}, [], []
         work.lane = ""

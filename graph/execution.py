@@ -482,7 +482,7 @@ def _of_call(work: Work, result: Any) -> Any:
 
 async def _together(results: Sequence[Any]) -> list[Any]:
     """What all calls of an async node give in the end; when one fails, the others are cancelled."""
-    waits = [asyncio.ensure_future(each) for each in results if isinstance(each, Awaitable)]
+    waits = [asyncio.ensure_future(_contained(each)) for each in results if isinstance(each, Awaitable)]
     try:
         given = iter(await asyncio.gather(*waits))
     except BaseException:
@@ -491,6 +491,14 @@ async def _together(results: Sequence[Any]) -> list[Any]:
         await asyncio.gather(*waits, return_exceptions=True)  # they may have something to tidy up
         raise
     return [next(given) if isinstance(each, Awaitable) else each for each in results]
+
+
+async def _contained(wait: Awaitable[Any]) -> Any:
+    """What it gives. A node that would end the program, which asyncio lets pass, has failed like any other."""
+    try:
+        return await wait
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"it raised {type(error).__name__}: {error}") from error
 
 
 def _timeout(limit_s: float) -> NodeTimeout:

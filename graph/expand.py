@@ -184,7 +184,10 @@ def stalled(works: Sequence[Work]) -> tuple[Work, ExpansionError] | None:
     if not waiting:
         return None
     needs = nx.DiGraph((work, source) for work in waiting for source in work.sources if not source.done)
-    circle = [work for work, _ in nx.find_cycle(needs)]
+    try:
+        circle = [work for work, _ in nx.find_cycle(needs)]
+    except nx.NetworkXNoCycle:  # a fault of the engine; to say so is better than to wait for ever
+        return waiting[0], ExpansionError("it waits for something that does not come; please report this workflow.")
     guilty = next((work for work in circle if work.given is not None), circle[0])
     way = some([work.task.id for work in circle])
     return guilty, ExpansionError(f"it made nodes that wait for its own result: {way} form a circle.")

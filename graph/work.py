@@ -53,6 +53,7 @@ class Work:
     stepper: Stepper[Any] | None = None
     given: Sequence[tuple[Any, ...]] | None = None  # what each call gave, with Slots for what other works will give
     parent: Work | None = None  # the work that made it
+    made: list[Work] | tuple[()] = ()  # the works that it made
     depth: int = 0  # how many works made one another before it
     body: Sequence[Work] = ()  # of a work that ends a loop: what lies between it and the loop's start
     hides_effects: bool = False  # it comes after a loop whose body saves something

@@ -155,6 +155,21 @@ def test_nodes_that_a_node_makes_run_in_its_place(house: Engine, log: Log) -> No
     assert {display for _, display in added.nodes} == {"x"}
 
 
+def test_what_was_let_go_of_is_given_again_by_the_next_node_that_is_equal(
+    house: Engine, lanes: Lanes, log: Log
+) -> None:
+    """Without a cache: `x` is over and its value used when a node that `y` makes, equal to it, comes to need it."""
+    forgetful = Engine(lanes, MemoryCache(0, WeightlessValues()), house.paths, registry=EVERY, resources=[log])
+    prompt = document(
+        x=("Down", {"n": 1}),
+        if_=("If", {"condition": ["late", 0], "on_true": ["y", 0]}), late=("Odd", {"number": ["x", 0]}),
+        y=("Down", {"n": 3}), t=("Show", {"value": ["if_", 0]}),
+    )  # fmt: skip
+    result = go(forgetful, prompt, ["t"])
+    assert result.failures == ()
+    assert result.ui == {"t": {"text": [3]}}
+
+
 def test_an_expansion_is_remembered_as_its_result(house: Engine, log: Log) -> None:
     prompt = document(x=("Down", {"n": 5}))
     assert only_value(house, prompt, "x") == 5

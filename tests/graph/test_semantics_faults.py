@@ -68,6 +68,22 @@ def test_a_waiting_async_node_can_be_cancelled(house: Engine) -> None:
     asyncio.run(scene())
 
 
+def test_an_async_node_that_would_end_the_program_fails_and_others_go_on(house: Engine) -> None:
+    class Leave(Node[int]):
+        async def run(self, ctx: Context) -> int:
+            await asyncio.sleep(0)
+            raise SystemExit(3)
+
+    registry = Registry(*EVERY.values(), Leave)
+    for _ in range(2):
+        prompt = document(x=("Leave", {}), m=("Meet", {"value": 4, "of": 1}))
+        result = asyncio.run(house.run(plan(graph(prompt, house.paths, registry, ["x", "m"]))))
+        assert [str(failure) for failure in result.failures] == [
+            "Leave (node x) failed: RuntimeError: it raised SystemExit: 3"
+        ]
+        assert result.outputs == {"m": (4,)}
+
+
 # ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
