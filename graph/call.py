@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -238,6 +239,27 @@ def merge(schema: Schema, results: Sequence[tuple[Any, ...]], *, mapped: bool) -
 
 def _as_list(value: Any) -> list[Any]:
     return list(value) if type(value) is Many else [value]
+
+
+async def together(results: Sequence[Any]) -> list[Any]:
+    """What all calls of an async node give in the end; when one fails, the others are cancelled."""
+    waits = [asyncio.ensure_future(_contained(each)) for each in results if isinstance(each, Awaitable)]
+    try:
+        given = iter(await asyncio.gather(*waits))
+    except BaseException:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)  # they may have something to tidy up
+        raise
+    return [next(given) if isinstance(each, Awaitable) else each for each in results]
+
+
+async def _contained(wait: Awaitable[Any]) -> Any:
+    """What it gives. A node that would end the program, which asyncio lets pass, has failed like any other."""
+    try:
+        return await wait
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"it raised {type(error).__name__}: {error}") from error
 
 
 # ── values in other people's hands ────────────────────────────────────────────────────────────────────────────────────

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from graph.accounts import Accounts
 from graph.board import Board
 from graph.cache import Entry
-from graph.call import NodeContext, arguments, blocked, calls, merge, shells, split
+from graph.call import NodeContext, arguments, blocked, calls, merge, shells, split, together
 from graph.context import Cancelled
 from graph.events import (
     NodeBlocked,
@@ -115,7 +115,7 @@ class Run(Accounts):
             if not work.calls:
                 return self._finish(work, merge(work.task.schema, (), mapped=True))
             results = [self._call(work, number) for number in range(len(work.calls))]
-            given = await _together(results)
+            given = await together(results)
             work.results = [_of_call(work, each) for each in given[:-1]]
             return self._took(work, given[-1], began)
         except asyncio.CancelledError:
@@ -478,27 +478,6 @@ def _of_call(work: Work, result: Any) -> Any:
     if type(result) is Blocked:
         return (result,) * len(work.task.schema.outputs)
     return split(work.task.schema, result)
-
-
-async def _together(results: Sequence[Any]) -> list[Any]:
-    """What all calls of an async node give in the end; when one fails, the others are cancelled."""
-    waits = [asyncio.ensure_future(_contained(each)) for each in results if isinstance(each, Awaitable)]
-    try:
-        given = iter(await asyncio.gather(*waits))
-    except BaseException:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)  # they may have something to tidy up
-        raise
-    return [next(given) if isinstance(each, Awaitable) else each for each in results]
-
-
-async def _contained(wait: Awaitable[Any]) -> Any:
-    """What it gives. A node that would end the program, which asyncio lets pass, has failed like any other."""
-    try:
-        return await wait
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise RuntimeError(f"it raised {type(error).__name__}: {error}") from error
 
 
 def _timeout(limit_s: float) -> NodeTimeout:
