@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -250,9 +250,9 @@ class Run(Accounts):
     def _check_inputs(self, work: Work) -> None:
         """A third-party node that wrote into what it was given has changed the results of others."""
         assert self._house.guard is not None
-        assert work.calls is not None
+        assert work.guarded is not None
         given = self._arguments(work)
-        before: Mapping[str, object] = work.guarded  # type: ignore[assignment]
+        before = work.guarded
         changed = [name for name, value in given.items() if self._house.guard.versions(value) != before[name]]
         if changed:
             with self._lock:

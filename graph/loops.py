@@ -6,12 +6,13 @@ that depends on the start, but not on the end, belongs to the body; output nodes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graph.document import Link
 from graph.given import Again, Carried
 from graph.model import Spec, Task
+from graph.reach import reached
 from graph.work import Work
 
 
@@ -43,14 +44,14 @@ def find_bodies(works: Sequence[Work], board: Sequence[Work]) -> None:
         for _, index, _ in work.task.wires:
             takers.setdefault(board[index], []).append(work)
     for start, (end, *others) in ends.items():
-        after = _reached([end, *others], takers)
-        body = sorted(_reached([start], takers) - after - {start}, key=lambda work: work.index)
+        after = reached([end, *others], takers)
+        body = sorted(reached([start], takers) - after - {start}, key=lambda work: work.index)
         end.body = body
         for other in others:  # what the body saves it saves once
             other.body = [work for work in body if not work.task.schema.effect]
         if any(work.task.schema.effect for work in body):
             end.always = True
-            for work in _reached([end], takers):
+            for work in reached([end], takers):
                 work.hides_effects = True
 
 
@@ -146,13 +147,3 @@ def outside(end: Work, board: Sequence[Work]) -> list[Work]:
 
 def _id(root: Work, work: Work) -> str:
     return f"{root.task.id}.{root.iterations}.{work.task.id}"
-
-
-def _reached(begin: Iterable[Work], takers: Mapping[Work, Sequence[Work]]) -> set[Work]:
-    found = set(begin)
-    stack = list(found)
-    while stack:
-        fresh = [work for work in takers.get(stack.pop(), ()) if work not in found]
-        found.update(fresh)
-        stack += fresh
-    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from graph.inspect_node import Inspector, Kind
 from graph.model import Graph
 from graph.paths import Paths
 from graph.problems import Problem, some
+from graph.reach import reached
 from graph.registry import Registry
 from graph.values import show
 
@@ -181,12 +182,12 @@ class _Examination:
         for node_id, sources in self.sources.items():
             for source in sources:
                 takers.setdefault(source, []).append(node_id)
-        return _reached(nodes, takers)
+        return reached(nodes, takers)
 
     # -- what comes of it
 
     def _graph(self, targets: tuple[str, ...], *, is_whole: bool) -> Graph:
-        needed = self.sources if is_whole else _reached(set(targets), self.sources)
+        needed = self.sources if is_whole else reached(set(targets), self.sources)
         specs = self.inspector.specs
         nodes = {node_id: specs[node_id] for node_id in self.order if node_id in needed}
         return Graph(nodes, targets, self._prompt(), self.document.extra_pnginfo)
@@ -201,16 +202,6 @@ class _Examination:
 
     def _problems_in_order(self) -> list[Problem]:
         return [each for node_id in self.document.nodes for each in self.problems.get(node_id, ())]
-
-
-def _reached(begin: set[str], ways: Mapping[str, Sequence[str]]) -> set[str]:
-    found = set(begin)
-    stack = list(begin)
-    while stack:
-        fresh = [node_id for node_id in ways.get(stack.pop(), ()) if node_id not in found]
-        found.update(fresh)
-        stack += fresh
-    return found
 
 
 def _describe_cycle(cycle: Sequence[str]) -> str:

@@ -48,7 +48,7 @@ class Work:
     holds: Sequence[Work] = ()  # works whose outputs it may still come to need
     calls: list[dict[str, Any]] | None = None  # the arguments of each call, once they are known
     mapped: bool = False  # its outputs are lists, with a value for each call
-    guarded: object = None  # the state of what it was given, to notice that it writes into it
+    guarded: Mapping[str, object] | None = None  # the state of what it was given, to notice that it writes into it
     context: NodeContext | None = None
     stepper: Stepper[Any] | None = None
     given: Sequence[tuple[Any, ...]] | None = None  # what each call gave, with Slots for what other works will give

@@ -284,6 +284,29 @@ def test_branches_spread_over_two_devices_and_a_chain_stays_on_its_own(tmp_path:
     assert (outputs["a2"], outputs["b2"]) == (outputs["a"], outputs["b"])
 
 
+def test_runs_spread_over_two_devices(tmp_path: Path) -> None:
+    """Each waits on its device until the other has come to its own: on one device neither would end."""
+
+    class Meeting(Node[bool]):
+        lane = "device"
+        pure = False
+
+        def run(self, ctx: Context) -> bool:
+            ctx.resource(threading.Barrier).wait(PATIENCE_S)
+            return True
+
+    async def both(house: Engine) -> list[Result]:
+        planned = plan(graph(document(m=("Meeting", {})), house.paths, Registry(Meeting), ["m"]))
+        return list(await asyncio.gather(house.run(planned), house.run(planned)))
+
+    with Lanes({"device": 2, "cpu": 1, "io": 1}) as lanes:
+        house = Engine(
+            lanes, MemoryCache(0, WeightlessValues()), Paths(tmp_path), resources=[threading.Barrier(2)],
+        )  # fmt: skip
+        results = asyncio.run(both(house))
+    assert [result.outputs for result in results] == [{"m": (True,)}, {"m": (True,)}]
+
+
 def test_nodes_built_in_python_bring_their_classes_along(house: Engine) -> None:
     class Twice(Node[int]):
         value: int = Int(default=0)
