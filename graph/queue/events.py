@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from graph import events
@@ -69,9 +69,12 @@ CLASSES: Mapping[str, type[Any]] = {cls.__name__: cls for cls in (*events.Event.
 FIELDS: Mapping[type[Any], tuple[str, ...]] = {
     cls: tuple(item.name for item in fields(cls)) for cls in CLASSES.values()
 }
-
-TUPLES: Mapping[type[Any], tuple[str, ...]] = {
-    cls: tuple(item.name for item in fields(cls) if str(item.type).startswith("tuple")) for cls in CLASSES.values()
+NEEDED: Mapping[type[Any], frozenset[str]] = {
+    cls: frozenset(item.name for item in fields(cls) if item.default is MISSING and item.default_factory is MISSING)
+    for cls in CLASSES.values()
+}
+TUPLES: Mapping[type[Any], frozenset[str]] = {
+    cls: frozenset(item.name for item in fields(cls) if str(item.type).startswith("tuple")) for cls in CLASSES.values()
 }
 
 
@@ -85,25 +88,26 @@ class PastError(Exception):
         self.trace = trace
 
 
-def to_json(event: Event | JobEvent) -> str:
-    """An event as text."""
+def to_json(event: Event | JobEvent, at_s: float) -> str:
+    """An event as text, with the time when it happened."""
     cls = type(event)
     content: dict[str, Any] = {name: getattr(event, name) for name in FIELDS[cls]}
-    return json.dumps({"event": cls.__name__, **content}, default=_plain)
+    return json.dumps({"event": cls.__name__, "at_s": at_s, **content}, default=_plain)
 
 
-def from_json(text: str) -> Event | JobEvent | None:
-    """The event again, an error as PastError; None for an event of another version that this one does not know."""
+def from_json(text: str) -> tuple[Event | JobEvent, float] | None:
+    """The event again and its time, an error as PastError; None for an event that this version does not know."""
     content = json.loads(text)
     cls = CLASSES.get(content.pop("event", ""))
-    if cls is None or content.keys() != set(FIELDS[cls]):
+    at_s = content.pop("at_s", 0.0)  # earlier versions kept none
+    if cls is None or not NEEDED[cls] <= content.keys() <= set(FIELDS[cls]):
         return None
-    for name in TUPLES[cls]:
+    for name in content.keys() & TUPLES[cls]:
         content[name] = tuple(tuple(each) if isinstance(each, list) else each for each in content[name])
     if (error := content.get("error")) is not None:
         content["error"] = PastError(error["kind"], error["text"], tuple(error["trace"]))
     found: Event | JobEvent = cls(**content)
-    return found
+    return found, at_s
 
 
 def _plain(value: object) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -24,11 +25,12 @@ log = logging.getLogger(__name__)
 
 
 class Numbered(NamedTuple):
-    """An event and its place among those of its job, counted from 1."""
+    """An event, its place among those of its job, counted from 1, and its time in seconds since 1970."""
 
     job_id: str
     sequence: int
     event: Event | JobEvent
+    at_s: float
 
 
 class EventStore(Protocol):
@@ -58,8 +60,11 @@ class Journal:
     Of progress, the last of each running node is kept, in memory.
     """
 
-    def __init__(self, store: EventStore, *, linger_s: float = LINGER_S) -> None:
+    def __init__(
+        self, store: EventStore, *, linger_s: float = LINGER_S, clock: Callable[[], float] = time.time
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._linger_s = linger_s
         self._lines: dict[str, _Line] = {}
         self._listeners: dict[Callable[[Numbered], object], SimpleQueue[Numbered | None]] = {}
@@ -94,7 +99,7 @@ class Journal:
                 line = self._lines[job_id] = _Line()
             line.last = LAST if isinstance(event, JobDeleted) else line.last + 1
             line.over = isinstance(event, JobFinished)
-            entry = Numbered(job_id, line.last, event)
+            entry = Numbered(job_id, line.last, event, self._clock())
             is_progress = isinstance(event, NodeProgress)
             if isinstance(event, NodeProgress):
                 line.progress[event.node_id] = entry
@@ -134,8 +139,8 @@ class Journal:
             recent += line.progress.values()
         found = {each.sequence: each for each in recent if each.sequence > sequence}
         for number, text in self._store.events(job_id, sequence):
-            if number not in found and (event := from_json(text)) is not None:
-                found[number] = Numbered(job_id, number, event)
+            if number not in found and (kept := from_json(text)) is not None:
+                found[number] = Numbered(job_id, number, *kept)
         return [found[number] for number in sorted(found)]
 
     def subscribe(self, callback: Callable[[Numbered], object]) -> None:
@@ -167,9 +172,9 @@ class Journal:
             with self._changed:
                 self._writing, self._unwritten = self._unwritten, []
             by_job: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
-            for job_id, sequence, event in self._writing:
+            for job_id, sequence, event, at_s in self._writing:
                 try:
-                    by_job[job_id].append((sequence, to_json(event)))
+                    by_job[job_id].append((sequence, to_json(event, at_s)))
                 except Exception as error:  # something in a node's ui has no form as text, and may say so in any way
                     log.error("A %s of job %s is not kept: %s", type(event).__name__, job_id, error)
             self._keep(by_job)
