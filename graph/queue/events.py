@@ -19,7 +19,8 @@ class JobQueued:
 
     job_id: str
     priority: int
-    number: int
+    number: int | float
+    client: str = ""  # whose it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class JobMoved:
 
     job_id: str
     priority: int
-    number: int
+    number: int | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class JobStarted:
 
     job_id: str
     attempt: int
+    client: str = ""  # whose it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ class Scheduler:
         job = await answer(self._store.add(request))
         if job.state == "pending" and request.id not in self._active and request.id not in self._waiting:
             self._waiting.add(self._turn(job, models))
-            self._journal.put(request.id, JobQueued(request.id, job.request.priority, job.number))
+            self._journal.put(request.id, JobQueued(request.id, request.priority, job.number, request.client))
             self._begin_jobs()
         return job
 
@@ -228,7 +228,7 @@ class Scheduler:
         job = await answer(self._store.retry(job_id))
         models = await asyncio.to_thread(self._models, job.request)
         self._waiting.add(self._turn(job, models))
-        await self._tell(job_id, JobQueued(job_id, job.request.priority, job.number))
+        await self._tell(job_id, JobQueued(job_id, job.request.priority, job.number, job.request.client))
         self._begin_jobs()
         return job
 
@@ -271,7 +271,7 @@ class Scheduler:
                 self._waiting.add(active.turn)
             self._begin_jobs()
             return
-        await self._tell(job_id, JobStarted(job_id, job.attempts))
+        await self._tell(job_id, JobStarted(job_id, job.attempts, job.request.client))
         end = await self._attempt(active, job)
         if end.may_retry and job.attempts < self._attempts_most:
             end = End("pending", end.reason)
