@@ -7,7 +7,7 @@ was made by a node while the run went on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 
@@ -21,10 +21,14 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class NodesCached:
-    """These nodes need not run: their results are there, or an equal node of this run will give them."""
+    """These nodes need not run: their results are there, or an equal node of this run will give them.
+
+    `ui` is what those of them showed that showed something, by node id.
+    """
 
     run_id: str
     node_ids: tuple[str, ...]
+    ui: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

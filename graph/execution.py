@@ -56,8 +56,7 @@ class Run(Accounts):
             return self._advance(())
         to_run = sorted(fresh, key=lambda work: work.index)
         self._emit(RunStarted(self.id, tuple(work.task.id for work in to_run)))
-        cached = sorted(board.cached, key=lambda work: work.index)
-        self._emit(NodesCached(self.id, tuple(work.task.id for work in cached)))
+        self._tell_cached(board, sorted(board.cached, key=lambda work: work.index))
         with self._lock:
             self._board = board
         return self._advance([work for work in to_run if not work.waiting])
@@ -142,7 +141,8 @@ class Run(Accounts):
             if entry is not None:
                 with self._lock:
                     board.cached.append(work)
-                self._emit(NodesCached(self.id, (task.id,)))
+                shown = {task.id: entry.ui} if entry.ui else {}
+                self._emit(NodesCached(self.id, (task.id,), shown))
                 return self._end_work(work, entry.outputs, entry.ui)
         given = self._arguments(work)
         if task.schema.foreign and self._house.guard is not None:
@@ -180,6 +180,7 @@ class Run(Accounts):
                     return ()
                 key = board.ask(work, new)
                 asks = tuple(sorted(work.asked))
+                known = len(board.cached)
                 fresh = self._want(board.works[index] for name, index, _ in task.wires if name in new)
                 board.link(work, new)
                 lost = self._is_lost(work)
@@ -189,10 +190,18 @@ class Run(Accounts):
                 elif waits:
                     work.queued = work.started = False
                 work.at_work = not (waits or lost)
+                cached = board.cached[known:]
+            if cached:
+                self._tell_cached(board, cached)
             if key is not None:
                 board.remember(key, Entry((), {}, 0.0, asks=asks), task)
             if waits or lost:
                 return self._advance([each for each in fresh if not each.waiting])
+
+    def _tell_cached(self, board: Board, cached: Sequence[Work]) -> None:
+        if self._sink is not None:
+            shown = {work.task.id: ui for work in cached if (ui := board.ui.get(work.leader.task.id))}
+            self._emit(NodesCached(self.id, tuple(work.task.id for work in cached), shown))
 
     def _call(self, work: Work, number: int) -> Any:
         """One call of the node, or the first step of it."""
@@ -337,7 +346,9 @@ class Run(Accounts):
             before.at_work = False
             if work.dropped or before.dropped:
                 needed, effects = [], []
+            known = len(board.cached)
             fresh = self._want([*needed, *effects])
+            cached = board.cached[known:]
             for each in effects:
                 each.uses += 1
             board.release(before)  # only now: what was wanted may use the same
@@ -354,6 +365,8 @@ class Run(Accounts):
             needless = not work.dropped and any(source.needless for source in work.sources)
             if lost:
                 self._drop(work)
+        if cached:
+            self._tell_cached(board, cached)
         if needless:
             self._tell_failure(work, ExpansionError("it made nodes that need what was given up as needless before."))
         return self._advance(ready)

@@ -6,7 +6,22 @@ from typing import Any
 
 import pytest
 
-from graph import Cancelled, Context, Engine, Int, Lanes, Node, PathError, Paths, Registry, Result, plan
+from graph import (
+    Cancelled,
+    Context,
+    Engine,
+    Int,
+    Lanes,
+    MemoryCache,
+    Node,
+    PathError,
+    Paths,
+    Registry,
+    Result,
+    WeightlessValues,
+    plan,
+)
+from graph.effects import Effects
 from graph.events import (
     Event,
     NodeFailed,
@@ -17,7 +32,9 @@ from graph.events import (
     RunFinished,
     RunStarted,
 )
-from tests.graph.toys import SUM, Log, document, engine, graph, ran, run
+from graph.jobs import JobOutput
+from tests.graph.semantic_toys import EVERY
+from tests.graph.toys import REGISTRY, SUM, Log, document, engine, graph, ran, run
 
 # -- what comes out
 
@@ -298,6 +315,65 @@ def test_events_in_order(runner: Engine) -> None:
     assert failed.message.startswith("Divide (node d) failed: ZeroDivisionError: ")
     assert isinstance(ended, RunFinished)
     assert ended.status == "failed"
+
+
+class Peek(Node[int]):
+    """Shows what goes through it."""
+
+    value: int
+
+    def run(self, ctx: Context) -> int:
+        ctx.show("text", [self.value])
+        return self.value
+
+
+class Save(Node[None], output=True):
+    """Saves a number as a file."""
+
+    value: int
+
+    lane = "io"
+
+    def run(self, ctx: Context) -> None:
+        with ctx.series("number").claim(".txt") as claim:
+            claim.part.write_text(str(self.value))
+        ctx.show("files", [claim.entry])
+
+
+def test_what_cached_nodes_showed_is_told_with_them(lanes: Lanes, tmp_path: Path, log: Log) -> None:
+    registry = Registry(*REGISTRY.values(), Peek, Save)
+    cache = MemoryCache(10**6, WeightlessValues())
+    house = Engine(lanes, cache, Paths(tmp_path), resources=[log], registry=registry, effects=Effects())
+    prompt = document(
+        a=("Add", {"a": 1}), p=("Peek", {"value": ["a", 0]}), q=("Peek", {"value": ["a", 0]}),
+        save=("Save", {"value": ["p", 0]}), show=("Show", {"value": ["q", 0]}),
+    )  # fmt: skip
+    planned = plan(graph(prompt, house.paths, registry))
+    first = asyncio.run(house.run(planned))
+    told: list[Event] = []
+    done = {"show": JobOutput("show", "show", {"text": [1]})}
+    again = asyncio.run(house.run(planned, sink=told.append, done=done))
+    assert again.ui == {"save": first.ui["save"], "show": {"text": [1]}}
+    cached = next(event for event in told if isinstance(event, NodesCached))
+    assert cached.ui == {"save": first.ui["save"], "show": {"text": [1]}}
+    told.clear()
+    asyncio.run(house.run(plan(graph(prompt, house.paths, registry, targets=["p", "q", "a"])), sink=told.append))
+    cached = next(event for event in told if isinstance(event, NodesCached))
+    assert (cached.node_ids, cached.ui) == (("a", "p", "q"), {"p": {"text": [1]}, "q": {"text": [1]}})
+
+
+def test_what_a_node_asks_for_later_and_is_there_already_is_told(lanes: Lanes, tmp_path: Path, log: Log) -> None:
+    registry = Registry(*EVERY.values(), Peek)
+    house = Engine(lanes, MemoryCache(10**6, WeightlessValues()), Paths(tmp_path), resources=[log], registry=registry)
+    prompt = document(
+        a=("Add", {"a": 1}), p=("Peek", {"value": ["a", 0]}), o=("Odd", {"number": ["a", 0]}),
+        i=("If", {"condition": ["o", 0], "on_true": ["p", 0]}),
+    )  # fmt: skip
+    asyncio.run(house.run(plan(graph(prompt, house.paths, registry, targets=["p"]))))
+    told: list[Event] = []
+    asyncio.run(house.run(plan(graph(prompt, house.paths, registry, targets=["i"])), sink=told.append))
+    later = [event for event in told if isinstance(event, NodesCached)][-1]
+    assert (later.node_ids, later.ui) == (("p",), {"p": {"text": [1]}})
 
 
 @pytest.mark.parametrize("at", [RunStarted, NodeStarted, NodeFinished, RunFinished])
