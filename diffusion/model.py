@@ -20,6 +20,7 @@ from diffusion.layers.vae import VAE
 from diffusion.memory import Memory
 from diffusion.parameterisation import Parameterisation
 from diffusion.patches.embeddings import read_embedding
+from diffusion.preview import fit_map, map_of
 from diffusion.text import encoder, prompt
 
 FindEmbedding = Callable[[str], Path | None]
@@ -118,6 +119,19 @@ class Model:
         return source.network(
             "unet", lambda: source.build(lambda: UNet(source.detected.unet), self.family.unet_prefix, self.dtype)
         )
+
+    def colours(self) -> nn.Linear:
+        """The map from latents on the UNet's scale to colours in 0..255, for previews; fitted now if unknown."""
+        return self.source.network("preview", self._colours)
+
+    def _colours(self) -> nn.Linear:
+        source = self.source
+        if source.detected.vae == self.family.published_vae:
+            found = map_of(self.family.preview)
+        else:
+            vae = Vae(source)
+            found = fit_map(lambda pictures: vae.encode(pictures) * self.scale_factor, vae.ratio)
+        return found.to(source.memory.device)
 
 
 @dataclass(frozen=True)

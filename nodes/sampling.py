@@ -1,21 +1,27 @@
 """Samplers: from noise and a prompt to a latent, one pass of the network at a time."""
 
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Self
 
 from diffusion.guidance import Guidance, answers
 from diffusion.memory import Memory
+from diffusion.preview import Previews, picture_of
 from diffusion.samplers import SAMPLER_NAMES, Answer, Ask
 from diffusion.sampling import Denoising, denoising
 from diffusion.schedules import SCHEDULE_NAMES
 from graph.context import Context
 from graph.node import UNFINISHED, Node, Stepper, Unfinished
+from graph.preview import Preview
 from graph.widgets import Choice, Float, Int, Wire
+from nodes.previews import LatentPreview
 from nodes.types import Conditioning, Latent, Model
 
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 10000
+
+log = logging.getLogger(__name__)
 
 
 class DenoisingSteps:
@@ -29,7 +35,9 @@ class DenoisingSteps:
 
     def start(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._denoising = run = self._begin(self._model.on(ctx.resource(Memory)))
+        self._model = self._model.on(ctx.resource(Memory))
+        self._denoising = run = self._begin(self._model)
+        self._shows = wants_previews(ctx)
         if run.pending is not None and isinstance(run.denoiser, Guidance):
             self.company = run.denoiser.company(run.pending)
 
@@ -78,8 +86,27 @@ class DenoisingSteps:
         else:
             run.answer(answer)
         if run.total:
-            self._ctx.progress(run.done, run.total)
+            self._ctx.progress(run.done, run.total, self._preview(run))
         return run.result() if run.pending is None else UNFINISHED
+
+    def _preview(self, run: Denoising) -> Preview | None:
+        """What the network takes the picture to be, by its last answer."""
+        if not self._shows or run.denoised is None:
+            return None
+        try:
+            return LatentPreview(picture_of(run.denoised, self._model.colours()))
+        except Exception:  # the picture matters, and it can be made without
+            self._shows = False
+            log.exception("There is no preview of this picture; it is drawn all the same.")
+            return None
+
+
+def wants_previews(ctx: Context) -> bool:
+    """Whether the program was started with previews."""
+    try:
+        return ctx.resource(Previews).method != "none"
+    except LookupError:
+        return False
 
 
 class KSampler(Node[Latent], category="sampling"):

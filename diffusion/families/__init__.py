@@ -9,7 +9,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from diffusion.checkpoint import Shape
+from diffusion.layers.vae import VAEConfig
 from diffusion.parameterisation import Parameterisation
+from diffusion.preview import Factors
 from diffusion.text.prompt import Format
 
 
@@ -29,6 +31,8 @@ class Family:
     text_head_width: int
     text_encoder: str  # its name in embedding files
     text_format: Format
+    published_vae: VAEConfig  # checkpoints with another VAE have other latents
+    preview: Factors  # from the latents of the published one to colours
 
 
 @cache

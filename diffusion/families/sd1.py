@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from diffusion.checkpoint import Shape, under
 from diffusion.families import Family
+from diffusion.layers.vae import VAEConfig
 from diffusion.parameterisation import DiscreteEps
 from diffusion.text.prompt import Format
 
@@ -43,4 +44,11 @@ SD1 = Family(
     text_head_width=64,
     text_encoder="clip_l",
     text_format=Format(),
+    published_vae=VAEConfig(),
+    preview=(  # fitted by @torridgristle for InvokeAI (Apache-2.0), after an idea of @erucipe and @keturn
+        (0.3444, 0.1385, 0.0670),
+        (0.1247, 0.4027, 0.1494),
+        (-0.3192, 0.2513, 0.2103),
+        (-0.1307, -0.1874, -0.7445),
+    ),
 )
