@@ -1,0 +1,35 @@
+"""The application: routes found by scanning, behind what guards them."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import pkgutil
+
+from aiohttp import web
+
+from web import routes
+from web.declare import READY, SETTINGS, Route, handler_of, routes_of
+from web.errors import answer_errors
+from web.services import Services
+from web.settings import Settings
+
+
+def declared_routes() -> list[Route]:
+    """Every route of every file in `routes/`."""
+    names = sorted(found.name for found in pkgutil.iter_modules(routes.__path__))
+    return [each for name in names for each in routes_of(importlib.import_module(f"{routes.__name__}.{name}"))]
+
+
+def make_app(settings: Settings, ready: asyncio.Future[Services]) -> web.Application:
+    """The application; `ready` is done once node classes can be used, or has the error that prevents it."""
+    app = web.Application(middlewares=[answer_errors], client_max_size=settings.upload_most_bytes)
+    app[SETTINGS] = settings
+    app[READY] = ready
+    for each in declared_routes():
+        handler = handler_of(each, settings)
+        for path in (each.path, f"/api{each.path}") if each.twin else (each.path,):
+            app.router.add_route(each.method, path, handler)
+            if each.method == "GET":
+                app.router.add_route("HEAD", path, handler)
+    return app

@@ -1,0 +1,42 @@
+"""/queue: what runs and what waits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from aiohttp import web
+
+from web import protocol
+from web.declare import Call, route
+
+
+class QueueChange(msgspec.Struct):
+    """What is to leave the queue."""
+
+    clear: bool = False
+    delete: list[str] = []
+
+
+@route("GET", "/queue", answers={200: protocol.QueueAnswer})
+async def show_queue(call: Call) -> web.Response:
+    """The jobs that run and those that wait, in the order in which they go as things stand."""
+    scheduler, store = call.services.scheduler, call.services.store
+    running, waiting = scheduler.running, scheduler.waiting
+
+    def look_up() -> protocol.QueueAnswer:
+        under_way = [job for each in running if (job := store.get(each)) is not None]
+        pending = {job.request.id: job for job in store.pending()}
+        return protocol.queue(under_way, [pending[each] for each in waiting if each in pending])
+
+    return await call.json(await asyncio.to_thread(look_up))
+
+
+@route("POST", "/queue")
+async def change_queue(call: Call, body: QueueChange) -> None:
+    """Take jobs that wait out of the queue, all or those named; they count as cancelled. Those that run go on."""
+    scheduler = call.services.scheduler
+    waiting = scheduler.waiting
+    named = set(body.delete)
+    leaving = waiting if body.clear else [each for each in waiting if each in named]
+    await asyncio.gather(*(scheduler.cancel(each, "It was taken out of the queue.") for each in leaving))
