@@ -8,23 +8,29 @@ import torch
 
 from diffusion.devices import best_device, is_out_of_memory
 from diffusion.memory import Memory
+from diffusion.preview import Previews
 from graph.fingerprint import CodeOf
 from graph.library import Surroundings
 from nodes import runtime
 
 
 def surroundings(
-    *, code: str | CodeOf | None = None, dtype: torch.dtype = torch.float32, loose_batches: bool = False
+    *,
+    code: str | CodeOf | None = None,
+    dtype: torch.dtype = torch.float32,
+    loose_batches: bool = False,
+    previews: bool = False,
 ) -> Surroundings:
     """For all accelerators of the machine, or its CPU. `code` is needed for classes from elsewhere, see Engine.
 
-    loose_batches: runs share passes of a network even where that changes the last bits of what they give.
+    loose_batches: runs share passes of a network even where that changes the last bits of what they give. previews:
+    samplers show at each step what they are at.
     """
     memories = [Memory(device, dtype, loose_batches=loose_batches) for device in all_devices()]
     processors = os.cpu_count() or 1
     values = runtime.TensorValues()
     return Surroundings(
-        resources=memories[:1],
+        resources=[*memories[:1], *([Previews()] if previews else [])],
         lane_resources={f"device {number}": [memory] for number, memory in enumerate(memories)},
         sizes={"device": len(memories), "cpu": processors, "io": max(8, processors)},
         around=runtime.lane_settings(),
