@@ -29,9 +29,11 @@ class RecordingContext:
     node_id: str = "1"
     shown: list[Any] = field(default_factory=list)
     reported: list[tuple[float, float]] = field(default_factory=list)
+    previews: list[Any] = field(default_factory=list)  # one for each report
 
     def progress(self, value: float, total: float, preview: object | None = None) -> None:
         self.reported.append((value, total))
+        self.previews.append(preview)
 
     def check_cancelled(self) -> None:
         pass
