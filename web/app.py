@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import pkgutil
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from web import routes
-from web.declare import READY, SETTINGS, Route, handler_of, routes_of
+from web.declare import HUB, READY, SETTINGS, Route, handler_of, routes_of
 from web.errors import answer_errors
+from web.hub import Hub
 from web.services import Services
 from web.settings import Settings
 
@@ -32,4 +34,24 @@ def make_app(settings: Settings, ready: asyncio.Future[Services]) -> web.Applica
             app.router.add_route(each.method, path, handler)
             if each.method == "GET":
                 app.router.add_route("HEAD", path, handler)
+    app.cleanup_ctx.append(connect_clients)
     return app
+
+
+async def connect_clients(app: web.Application) -> AsyncIterator[None]:
+    """The hub, from the first request on; it hears of jobs once there is a queue."""
+    hub = app[HUB] = Hub(app[SETTINGS].preview_px)
+
+    def open_hub(ready: asyncio.Future[Services]) -> None:
+        if not ready.cancelled() and ready.exception() is None:
+            services = ready.result()
+            hub.open(services.scheduler)
+            services.journal.subscribe(hub.take)
+
+    app[READY].add_done_callback(open_hub)
+
+    async def say_good_bye(app: web.Application) -> None:
+        hub.close()
+
+    app.on_shutdown.append(say_good_bye)
+    yield

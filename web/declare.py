@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import web
 
 from web.errors import Refused, encode
+from web.hub import Hub
 from web.services import Services
 from web.settings import Settings
 
@@ -30,6 +31,7 @@ DECLARED = "__routes__"
 
 SETTINGS = web.AppKey("settings", Settings)
 READY: web.AppKey[asyncio.Future[Services]] = web.AppKey("ready", asyncio.Future)
+HUB = web.AppKey("hub", Hub)
 USER = "user"  # in a request: whose it is
 
 

@@ -22,7 +22,7 @@ async def services(
     file: Path,
     *,
     packs: Sequence[Pack] = (),
-    limits: StoreLimits = StoreLimits(),
+    limits: StoreLimits | None = None,
     at_once: int = 4,
 ) -> AsyncIterator[Services]:
     """The queue in `file` at work on a session; at the end what runs goes back into the queue.
@@ -30,7 +30,7 @@ async def services(
     Raises StoreError if another process has the file.
     """
     reader = JobReader(session.registry, session.paths)
-    store = await asyncio.to_thread(lambda: Store(file, limits=limits))
+    store = await asyncio.to_thread(lambda: Store(file, limits=limits or StoreLimits()))
     journal = Journal(store)
     scheduler = Scheduler(store, session.engine.run, reader.plan, journal, models=reader.models, at_once=at_once)
     try:

@@ -1,0 +1,237 @@
+"""Hub: hands the events of jobs to the clients whose jobs they are, as messages of the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from graph.events import NodeProgress
+from graph.preview import Preview
+from graph.queue.events import JobDeleted, JobFinished, JobMoved, JobQueued, JobRequeued, JobStarted
+from graph.queue.journal import Numbered
+from graph.queue.scheduler import Scheduler
+from web import protocol
+from web.protocol import Message
+from web.socket import Socket
+from web.telling import Telling
+
+AT_A_TIME = 200  # events that are told before others get a turn on the event loop
+SOCKETS_MOST = 8  # connections of one client, such as copies of a browser's tab; then the oldest goes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Line:
+    """The jobs of one client that are under way. The first is told as things happen; the others wait their turn."""
+
+    tellings: dict[str, Telling] = field(default_factory=dict)
+    held: defaultdict[str, list[Numbered]] = field(default_factory=lambda: defaultdict(list))  # events of the others
+
+
+class Hub:
+    """Who is connected, and what they are told. All methods but `take` belong to the event loop.
+
+    Clients of this wire assume that their jobs run one after another; here several may run at once. So the messages
+    about a client's jobs are in the order as if they did: those of a job begin when those of the one before have ended.
+    """
+
+    def __init__(self, preview_px: int) -> None:
+        self._preview_px = preview_px
+        self._sockets: defaultdict[str, list[Socket]] = defaultdict(list)
+        self._lines: defaultdict[str, Line] = defaultdict(Line)
+        self._clients: dict[str, str] = {}  # of the jobs under way
+        self._events: deque[Numbered] = deque()
+        self._is_called = False
+        self._loop = asyncio.get_running_loop()
+        self._scheduler: Scheduler | None = None
+        self._drawing: dict[tuple[str, str], Numbered | None] = {}  # by job and node: the preview to encode next
+        self._drawers: set[asyncio.Task[None]] = set()
+        self._log_readers: set[str] = set()
+
+    def open(self, scheduler: Scheduler) -> None:
+        """The queue is there."""
+        self._scheduler = scheduler
+
+    # -- events of jobs
+
+    def take(self, entry: Numbered) -> None:
+        """Tell of an event soon. Called by the journal, in its thread."""
+        self._events.append(entry)
+        if not self._is_called:
+            self._is_called = True
+            self._loop.call_soon_threadsafe(self._tell_some)
+
+    def _tell_some(self) -> None:
+        self._is_called = False
+        for _ in range(min(AT_A_TIME, len(self._events))):
+            entry = self._events.popleft()
+            try:
+                self._tell(entry)
+            except Exception:
+                log.exception("An event of job %s cannot be told.", entry.job_id, extra={"job_id": entry.job_id})
+        if self._events and not self._is_called:
+            self._is_called = True
+            self._loop.call_soon(self._tell_some)
+
+    def _tell(self, entry: Numbered) -> None:
+        job_id, event = entry.job_id, entry.event
+        if isinstance(event, JobStarted):
+            self._clients[job_id] = event.client
+            self._lines[event.client].tellings[job_id] = Telling(job_id, event.client)
+        elif isinstance(event, JobQueued | JobMoved | JobDeleted):
+            self.tell_status()
+            return
+        client = self._clients.get(job_id)
+        if client is None:
+            if isinstance(event, JobFinished):  # it never began
+                self.tell_status()
+            return
+        line = self._lines[client]
+        if next(iter(line.tellings)) != job_id:
+            if not isinstance(event, NodeProgress):
+                line.held[job_id].append(entry)
+            return
+        self._tell_first(line, entry)
+        while line.tellings and line.held.get(first := next(iter(line.tellings))):
+            for held in line.held.pop(first):
+                self._tell_first(line, held)
+        if not line.tellings:
+            del self._lines[client]
+
+    def _tell_first(self, line: Line, entry: Numbered) -> None:
+        """Tell of an event of the job that is first in its line."""
+        telling = line.tellings[entry.job_id]
+        event = entry.event
+        sockets = self._sockets.get(telling.client, ())
+        if isinstance(event, JobStarted):
+            self.tell_status()
+        if isinstance(event, NodeProgress) and isinstance(event.preview, Preview) and sockets:
+            self._draw(entry)
+        nobody = not protocol.session_of(telling.client)
+        for message in telling.messages(entry):
+            if message["type"] == "execution_interrupted" or (nobody and message["type"] == "progress_state"):
+                self._put(self._everybody(), message)
+            else:
+                self._put(sockets, message)
+        if isinstance(event, JobFinished | JobRequeued):
+            del line.tellings[entry.job_id]
+            del self._clients[entry.job_id]
+            self.tell_status()
+            if isinstance(event, JobFinished):
+                self._put(sockets, protocol.executing_nothing(entry.job_id))
+
+    # -- previews
+
+    def _draw(self, entry: Numbered) -> None:
+        """Encode a preview in a thread and send it; of several that come meanwhile, the last."""
+        event = entry.event
+        assert isinstance(event, NodeProgress)
+        key = entry.job_id, event.node_id
+        if key in self._drawing:
+            self._drawing[key] = entry
+            return
+        self._drawing[key] = entry
+        task = self._loop.create_task(self._draw_all(key))
+        self._drawers.add(task)
+        task.add_done_callback(self._drawers.discard)
+
+    async def _draw_all(self, key: tuple[str, str]) -> None:
+        try:
+            while (entry := self._drawing[key]) is not None:
+                self._drawing[key] = None
+                event = entry.event
+                assert isinstance(event, NodeProgress)
+                assert isinstance(event.preview, Preview)
+                image_type, picture = await asyncio.to_thread(event.preview.encode, self._preview_px)
+                self._put_preview(entry.job_id, event, image_type, picture)
+        except Exception:
+            log.exception("A preview of node %s cannot be shown.", key[1], extra={"job_id": key[0], "node_id": key[1]})
+        finally:
+            del self._drawing[key]
+
+    def _put_preview(self, job_id: str, event: NodeProgress, image_type: str, picture: bytes) -> None:
+        client = self._clients.get(job_id)
+        if client is None or event.node_id not in self._lines[client].tellings[job_id].running:
+            return  # the node is done: its picture comes itself
+        parent_id = self._lines[client].tellings[job_id].parents.get(event.node_id)
+        for socket in self._sockets.get(client, ()):
+            if socket.features.get("supports_preview_metadata"):
+                frame = protocol.preview_with_metadata(
+                    job_id, event.node_id, event.display_id, parent_id, image_type, picture
+                )
+            else:
+                frame = protocol.preview(image_type, picture)
+            socket.put_preview(event.node_id, frame)
+
+    # -- clients
+
+    def join(self, connection: web.WebSocketResponse, client: str) -> Socket:
+        """A client is connected; it is told where things stand."""
+        socket = Socket(connection, client)
+        sockets = self._sockets[client]
+        sockets.append(socket)
+        for old in sockets[:-SOCKETS_MOST]:
+            old.close()
+        socket.put(protocol.encode(protocol.status(self._remaining(), protocol.session_of(client))))
+        line = self._lines.get(client)
+        if line is not None and line.tellings:
+            for state in next(iter(line.tellings.values())).running.values():
+                socket.put(protocol.encode(protocol.still_executing(state["display_node_id"])))
+        return socket
+
+    def leave(self, socket: Socket) -> None:
+        """A connection is over; others of the same client go on."""
+        socket.close()
+        sockets = self._sockets[socket.client]
+        sockets.remove(socket)
+        if not sockets:
+            del self._sockets[socket.client]
+            self._log_readers.discard(socket.client)
+
+    def close(self) -> None:
+        """End every connection."""
+        for socket in self._everybody():
+            socket.close()
+
+    def tell_status(self) -> None:
+        """Tell everybody how many jobs wait or run."""
+        text = protocol.encode(protocol.status(self._remaining()))
+        for socket in self._everybody():
+            socket.put(text, is_status=True)
+
+    # -- logs
+
+    def read_logs(self, client: str, wanted: bool) -> None:
+        """Whether a client wants new lines of the log."""
+        if wanted and client in self._sockets:
+            self._log_readers.add(client)
+        else:
+            self._log_readers.discard(client)
+
+    def tell_logs(self, entries: Iterable[Mapping[str, Any]], size: Mapping[str, int]) -> None:
+        """New lines of the log; to those who want them."""
+        if self._log_readers:
+            message = protocol.logs(list(entries), size)
+            self._put((each for client in self._log_readers for each in self._sockets.get(client, ())), message)
+
+    # -- inside
+
+    def _remaining(self) -> int:
+        return self._scheduler.remaining if self._scheduler is not None else 0
+
+    def _everybody(self) -> Iterator[Socket]:
+        return (socket for sockets in self._sockets.values() for socket in sockets)
+
+    @staticmethod
+    def _put(sockets: Iterable[Socket], message: Message) -> None:
+        text = ""
+        for socket in sockets:
+            text = text or protocol.encode(message)
+            socket.put(text)

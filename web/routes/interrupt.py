@@ -1,0 +1,33 @@
+"""/interrupt: stop what runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+
+from web import protocol
+from web.declare import Call, route
+
+
+class Interruption(msgspec.Struct):
+    """What is to stop."""
+
+    prompt_id: Annotated[Any, msgspec.Meta(description="only this job, if it runs")] = None
+    client_id: Annotated[str | None, msgspec.Meta(description="only jobs of this client")] = None
+
+
+@route("POST", "/interrupt")
+async def interrupt(call: Call, body: Interruption | None) -> None:
+    """Stop a running job, or all running jobs of a client, or of the caller: those that wait go on waiting."""
+    scheduler = call.services.scheduler
+    wanted = body or Interruption()
+    running = scheduler.running
+    if wanted.prompt_id is not None:
+        running = [each for each in running if each == str(wanted.prompt_id)]
+    owners = {each: scheduler.client_of(each) or "" for each in running}
+    mine = [each for each, client in owners.items() if protocol.user_of(client) == call.user]
+    if wanted.client_id is not None:
+        mine = [each for each in mine if protocol.session_of(owners[each]) == wanted.client_id]
+    await asyncio.gather(*(scheduler.cancel(each, "It was interrupted.") for each in mine))

@@ -1,0 +1,31 @@
+"""/object_info: which node classes there are, and what they take and give."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from graph.registry import describe_class
+from web.declare import Call, json_response, route
+from web.errors import encode
+
+
+@route("GET", "/object_info", answers={200: dict[str, Any]})
+async def describe_all(call: Call) -> web.Response:
+    """Every node class by name. Folders are looked at anew, so that this is also how clients refresh their lists."""
+    services = call.services
+    return json_response(await asyncio.to_thread(lambda: encode(services.registry.object_info(services.paths))))
+
+
+@route("GET", "/object_info/{class_type}", answers={200: dict[str, Any]})
+async def describe_one(call: Call, class_type: str) -> web.Response:
+    """One node class by name; an empty object if there is none of this name."""
+    services = call.services
+
+    def describe() -> dict[str, Any]:
+        cls = services.registry.get(class_type)
+        return {} if cls is None else {class_type: describe_class(cls.schema(), services.paths)}
+
+    return await call.json(await asyncio.to_thread(describe))
