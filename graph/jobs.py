@@ -24,6 +24,8 @@ class JobRequest:
     client: str = ""  # who asked, for fair shares and for whom events are
     priority: int = 0  # higher goes first
     front: bool = False  # before all that wait with this priority
+    extra: Mapping[str, Any] = field(default_factory=dict)  # what else is kept for the client
+    place: int | float | None = None  # a certain number instead of the next one; a negative one is at the front
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Job:
 
     request: JobRequest
     state: JobState
-    number: int  # its place: lower goes first among equal priorities
+    number: int | float  # its place: lower goes first among equal priorities
     created_s: float
     started_s: float | None = None  # of the last attempt
     ended_s: float | None = None
@@ -51,3 +53,5 @@ class Job:
     outputs: tuple[JobOutput, ...] = ()
     problems: tuple[Mapping[str, Any], ...] = ()  # failures of nodes: node_id, class_type, sentence
     deaths: int = 0  # how often the process died while it ran
+    front: bool = False  # it was put to the front: it goes before all of its priority that were not
+    accepted: int = 0  # its place in the order in which jobs were accepted

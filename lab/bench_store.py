@@ -16,7 +16,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from graph.jobs import Job, JobOutput, JobRequest
+from graph.jobs import OVER, Job, JobOutput, JobRequest
 from graph.store import Store, StoreLimits
 
 JOBS = 100_000
@@ -76,12 +76,12 @@ def multiply(file: Path, jobs: int, times: int) -> None:
         ahead = copy * jobs
         db.execute(
             "INSERT INTO jobs SELECT seq + :ahead, id || '-' || :copy, state, priority, place + :ahead, client, "
-            "created_s, started_s, ended_s, ended + :ahead, attempts, deaths, reason, problems FROM jobs "
+            "created_s, started_s, ended_s, ended + :ahead, attempts, deaths, reason, problems, front FROM jobs "
             "WHERE seq <= :jobs",
             {"ahead": ahead, "copy": copy, "jobs": jobs},
         )
         for table, rest in (
-            ("requests", "prompt, extra_pnginfo, asked"),
+            ("requests", "prompt, extra_pnginfo, asked, extra"),
             ("outputs", "node_id, display_id, ui, files"),
         ):
             db.execute(f"INSERT INTO {table} SELECT seq + ?, {rest} FROM {table} WHERE seq <= ?", (ahead, jobs))
@@ -90,6 +90,7 @@ def multiply(file: Path, jobs: int, times: int) -> None:
             "FROM words WHERE rowid <= ?",
             (ahead, copy, jobs),
         )
+    db.execute("UPDATE counter SET place = place * ?", (times,))
     db.commit()
     db.close()
 
@@ -151,6 +152,8 @@ def store_cases(jobs: int = JOBS) -> Iterator[dict[str, object]]:
                 ("list 100 failed, by their end", lambda: store.list(states=["failed"], by="ended"), 50),
                 ("list 100 of a client", lambda: store.list(client="client-8", states=["succeeded"]), 50),
                 ("list 100 from the middle", lambda: store.list(after=jobs // 2), 50),
+                ("skip nearly all", lambda: store.list(offset=jobs - 1000), 50),
+                ("skip half of those that are over", lambda: store.list(states=OVER, offset=jobs // 2), 50),
                 ("search a rare word", lambda: store.search(f"unique3x{chance.randrange(jobs // COPIES)}"), 50),
                 ("search two common words", lambda: store.search("dragon castle"), 50),
                 ("search words with signs", lambda: store.search("model_3.safetensors set42/picture"), 50),

@@ -36,8 +36,8 @@ class Numbered(NamedTuple):
 class EventStore(Protocol):
     """Where the journal keeps events: (sequence, JSON) by job."""
 
-    def add_events(self, job_id: str, events: Sequence[tuple[int, str]]) -> Future[None]:
-        """Keep these; the future is done when they are on disk."""
+    def add_events(self, job_id: str, events: Sequence[tuple[int, str, str]]) -> Future[None]:
+        """Keep these, as (sequence, kind, JSON); the future is done when they are on disk."""
 
     def events(self, job_id: str, after: int) -> Iterable[tuple[int, str]]:
         """Those with higher numbers, in order."""
@@ -171,10 +171,10 @@ class Journal:
             self._closing.wait(self._linger_s)
             with self._changed:
                 self._writing, self._unwritten = self._unwritten, []
-            by_job: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+            by_job: defaultdict[str, list[tuple[int, str, str]]] = defaultdict(list)
             for job_id, sequence, event, at_s in self._writing:
                 try:
-                    by_job[job_id].append((sequence, to_json(event, at_s)))
+                    by_job[job_id].append((sequence, type(event).__name__, to_json(event, at_s)))
                 except Exception as error:  # something in a node's ui has no form as text, and may say so in any way
                     log.error("A %s of job %s is not kept: %s", type(event).__name__, job_id, error)
             self._keep(by_job)
@@ -185,7 +185,7 @@ class Journal:
                     if line is not None and line.over and line.last == rows[-1][0]:
                         del self._lines[job_id]
 
-    def _keep(self, by_job: dict[str, list[tuple[int, str]]]) -> None:
+    def _keep(self, by_job: dict[str, list[tuple[int, str, str]]]) -> None:
         pending: list[tuple[str, Future[None]]] = []
         for job_id, rows in by_job.items():
             try:

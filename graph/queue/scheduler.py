@@ -155,7 +155,7 @@ class Scheduler:
         return await self._surely(self._delete(list(dict.fromkeys(job_ids))))
 
     def pause(self) -> None:
-        """Begin no more jobs; those that run go on."""
+        """Begin no more jobs; those that run go on. Forgotten when the process ends: the next one begins jobs."""
         self.paused = True
 
     def resume(self) -> None:
@@ -215,11 +215,11 @@ class Scheduler:
 
     async def _change(self, job_id: str, priority: int | None, front: bool, before: str | None) -> Job:
         job = await answer(self._store.change(job_id, priority=priority, front=front, before=before))
-        numbers = {job_id: job.number}
+        numbers: dict[str, int | float] = {job_id: job.number}
         if before is not None:  # others may have moved up to make room
             jobs = await asyncio.to_thread(self._store.pending)
             numbers |= {each.request.id: each.number for each in jobs}
-        self._waiting.move(job_id, job.request.priority, front=front, before=before, numbers=numbers)
+        self._waiting.move(job_id, job.request.priority, front=job.front, numbers=numbers)
         await self._tell(job_id, JobMoved(job_id, job.request.priority, job.number))
         self._begin_jobs()
         return job
@@ -343,7 +343,7 @@ class Scheduler:
         models = self._models(request) if models is None else models
         # Should the process die again, it is known which job it was: a bad one takes no good ones with it.
         alone = job.deaths > 0
-        return Turn(request.id, request.client, request.priority, request.front, job.number, models, alone)
+        return Turn(request.id, request.client, request.priority, job.front, job.number, job.accepted, models, alone)
 
     async def _tell(self, job_id: str, event: JobEvent) -> None:
         if not self._journal.holds(job_id):

@@ -13,6 +13,7 @@ LOOK_AHEAD = 8  # among so many of those that are next, one whose models are loa
 OVERTAKEN_MOST = 4  # and so often a job lets others go first for that
 
 Rank = tuple[int, int]  # lower goes first: minus the priority, then 0 for a job that was put to the front, else 1
+Spot = tuple[int | float, int, str]  # number, place in the order in which they were accepted, id
 
 
 @dataclass(eq=False, slots=True)
@@ -23,7 +24,8 @@ class Turn:
     client: str
     priority: int
     front: bool
-    number: int
+    number: int | float
+    accepted: int = 0  # of equal numbers the one that was accepted first goes first
     models: frozenset[str] = frozenset()  # what it will load
     alone: bool = False  # nothing else may run beside it
     overtaken: int = 0
@@ -32,6 +34,11 @@ class Turn:
     def rank(self) -> Rank:
         """No job of a lower rank waits for one of a higher rank."""
         return -self.priority, 0 if self.front else 1
+
+    @property
+    def spot(self) -> Spot:
+        """Where it stands among others of its client and rank."""
+        return self.number, self.accepted, self.id
 
 
 class Waiting:
@@ -43,7 +50,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self._turns: dict[str, Turn] = {}
-        self._lines: dict[Rank, dict[str, list[tuple[int, str]]]] = {}  # by client: (number, id), sorted
+        self._lines: dict[Rank, dict[str, list[Spot]]] = {}  # by client, sorted
         self._running: dict[str, Turn] = {}
         self._jobs: Counter[str] = Counter()  # waiting and running, by client
         self._last_turn: dict[str, int] = {}  # by client; one without jobs is forgotten, and comes back as a new one
@@ -74,15 +81,15 @@ class Waiting:
             self._leave(turn.client)
         return turn
 
-    def move(self, job_id: str, priority: int, *, front: bool, before: str | None, numbers: Mapping[str, int]) -> None:
-        """A job stands elsewhere: at the front, or beside another one. `numbers` are the new ones, of others too."""
+    def move(self, job_id: str, priority: int, *, front: bool, numbers: Mapping[str, int | float]) -> None:
+        """A job stands elsewhere, perhaps among those at the front. `numbers` are the new ones, of others too."""
         moved = [self._turns[each] for each in {job_id, *numbers} if each in self._turns]
         for turn in moved:
             self._step_out(turn)
             turn.number = numbers.get(turn.id, turn.number)
             if turn.id == job_id:
                 turn.priority = priority
-                turn.front = self._turns[before].front if before in self._turns else turn.front or front
+                turn.front = front
         for turn in moved:
             self._line_up(turn)
 
@@ -131,7 +138,7 @@ class Waiting:
             heads = [(running[sharer], last_turn[sharer], line[0], sharer, 0) for sharer, line in lines.items()]
             heapify(heads)
             while heads:
-                _, _, (_, job_id), sharer, place = heads[0]
+                _, _, (_, _, job_id), sharer, place = heads[0]
                 turn = self._turns[job_id]
                 yield turn
                 age += 1
@@ -145,12 +152,12 @@ class Waiting:
 
     def _line_up(self, turn: Turn) -> None:
         line = self._lines.setdefault(turn.rank, {}).setdefault(self._sharer(turn), [])
-        insort(line, (turn.number, turn.id))
+        insort(line, turn.spot)
 
     def _step_out(self, turn: Turn) -> None:
         lines = self._lines[turn.rank]
         line = lines[self._sharer(turn)]
-        del line[bisect_left(line, (turn.number, turn.id))]
+        del line[bisect_left(line, turn.spot)]
         if not line:
             del lines[self._sharer(turn)]
         if not lines:

@@ -19,9 +19,8 @@ from graph.jobs import OVER, Job, JobOutput, JobRequest, JobState
 from graph.saving import Ledger
 from graph.store import jobs, lists
 from graph.store.jobs import JobConflict
-from graph.store.lists import column
 from graph.store.names import NamesOfTask
-from graph.store.schema import Lock, StoreError, connect, open_file, sentence
+from graph.store.schema import Lock, StoreError, column, connect, open_file, sentence
 from graph.store.writer import MORE, More, Writer
 
 __all__ = ["JobConflict", "Page", "Store", "StoreError", "StoreLimits"]
@@ -211,7 +210,7 @@ class Store:
     def pending(self) -> Jobs:
         """What waits, in the order it should run."""
         with self._reading() as db:
-            query = "SELECT seq FROM jobs WHERE state = 'pending' ORDER BY priority DESC, place, seq"
+            query = "SELECT seq FROM jobs WHERE state = 'pending' ORDER BY priority DESC, front DESC, place, seq"
             return jobs.read(db, column(db.execute(query)))
 
     def counts(self) -> Mapping[JobState, int]:
@@ -228,13 +227,15 @@ class Store:
         by: Literal["accepted", "ended"] = "accepted",
         limit: int = 100,
         after: int | None = None,
+        offset: int = 0,
     ) -> Page:
         """Jobs in these states (None: any), of this client, in the order they were accepted, or ended (only such then).
 
-        `after` is that of the page before. Jobs that come or go meanwhile shift nothing between pages.
+        `after` is that of the page before. Jobs that come or go meanwhile shift nothing between pages, but do so for
+        those who skip the first `offset` instead.
         """
         with self._reading() as db:
-            return self._page(db, lists.listed(db, states, client, newest_first, by, limit, after), limit)
+            return self._page(db, lists.listed(db, states, client, newest_first, by, limit, after, offset), limit)
 
     def search(self, text: str, *, limit: int = 100, after: int | None = None) -> Page:
         """Jobs, the newest first, in whose prompts every one of these words begins a word; without words, any job.
@@ -256,13 +257,13 @@ class Store:
         """The names that a task claims in this attempt. Its calls wait for the disk: they are made where files are."""
         return NamesOfTask(self._writer.put, self._reading, job_id, node_id)
 
-    def add_events(self, job_id: str, rows: Sequence[tuple[int, str]]) -> Future[None]:
-        """Keep events of a job, as (sequence number, JSON). What is there stays; a job that is gone needs none."""
+    def add_events(self, job_id: str, rows: Sequence[tuple[int, str, str]]) -> Future[None]:
+        """Keep events of a job, as (number, kind, JSON). What is there stays; a job that is gone needs none."""
 
         def write(db: sqlite3.Connection) -> None:
             db.executemany(
-                "INSERT OR IGNORE INTO events SELECT seq, ?, ? FROM jobs WHERE id = ?",
-                [(number, body, job_id) for number, body in rows],
+                "INSERT OR IGNORE INTO events (seq, number, kind, body) SELECT seq, ?, ?, ? FROM jobs WHERE id = ?",
+                [(*row, job_id) for row in rows],
             )
 
         return self._writer.put(write)
@@ -272,6 +273,11 @@ class Store:
         with self._reading() as db:
             query = "SELECT number, body FROM events JOIN jobs USING (seq) WHERE id = ? AND number > ? ORDER BY number"
             return db.execute(query, (job_id, after)).fetchall()
+
+    def milestones(self, job_ids: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Events]:
+        """The events of these kinds of each of these jobs, in order; a job of which there are none is left out."""
+        with self._reading() as db:
+            return lists.milestones(db, job_ids, kinds)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

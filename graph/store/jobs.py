@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -10,13 +11,14 @@ from typing import Any, Literal
 from graph.jobs import OVER, Job, JobOutput, JobRequest, JobState
 from graph.store import names, search
 from graph.store.private import without_credentials
-from graph.store.schema import StoreError
+from graph.store.schema import StoreError, column
 from graph.store.text import Packed, pack, to_json, unpack
 
 COLUMNS = (
-    "seq, id, client, priority, prompt, extra_pnginfo, asked, "  # of the request
-    "state, place, created_s, started_s, ended_s, attempts, reason, problems, deaths"  # of the job
+    "seq, id, client, priority, prompt, extra_pnginfo, asked, extra, "  # of the request
+    "state, place, created_s, started_s, ended_s, attempts, reason, problems, deaths, front"  # of the job
 )
+PLACE_MOST = 2**53  # beyond, not every number has a float of its own
 AT_ONCE = 500  # rows that one statement asks for by number
 
 Row = tuple[Any, ...]
@@ -68,25 +70,30 @@ def seq_of(db: sqlite3.Connection, job_id: str, states: Sequence[JobState], what
 def add(db: sqlite3.Connection, request: JobRequest, now_s: float) -> Job:
     """A new pending job; or the one that is there already, if its request was equal."""
     request = without_credentials(request)
-    asked = to_json(
-        {"targets": request.targets, "client": request.client, "priority": request.priority, "front": request.front}
-    )
+    place = _exact(request.place)
+    said = {"targets": request.targets, "client": request.client, "priority": request.priority, "front": request.front}
+    asked = to_json(said if place is None else said | {"place": place})
     if row := db.execute(
-        "SELECT seq, prompt, extra_pnginfo, asked FROM jobs JOIN requests USING (seq) WHERE id = ?", (request.id,)
+        "SELECT seq, prompt, extra_pnginfo, extra, asked FROM jobs JOIN requests USING (seq) WHERE id = ?",
+        (request.id,),
     ).fetchone():
-        stored = [*(_canonical(unpack(each)) for each in row[1:3]), row[3]]
-        if stored != [_canonical(request.prompt), _canonical(request.extra_pnginfo), asked]:
+        stored = [*(_canonical(unpack(each)) for each in row[1:4]), row[4]]
+        if stored != [*map(_canonical, (request.prompt, request.extra_pnginfo, request.extra)), asked]:
             raise JobConflict(f"There is another job with the id {request.id!r}; give this one an id of its own.")
         return one(db, row[0])
-    place = _front(db, request.priority) if request.front else _back(db)
+    front = request.front or (place is not None and place < 0)
+    if place is None:
+        place = _front(db, request.priority) if front else _back(db)
     cursor = db.execute(
-        "INSERT INTO jobs (id, state, priority, place, client, created_s) VALUES (?, 'pending', ?, ?, ?, ?)",
-        (request.id, request.priority, place, request.client, now_s),
+        "INSERT INTO jobs (id, state, priority, place, client, created_s, front) VALUES (?, 'pending', ?, ?, ?, ?, ?)",
+        (request.id, request.priority, place, request.client, now_s, front),
     )
     seq = cursor.lastrowid
     assert seq is not None
-    prompt = pack(request.prompt)
-    db.execute("INSERT INTO requests VALUES (?, ?, ?, ?)", (seq, prompt, pack(request.extra_pnginfo), asked))
+    packed = [pack(each) for each in (request.prompt, request.extra_pnginfo, request.extra)]
+    db.execute(
+        "INSERT INTO requests (seq, prompt, extra_pnginfo, extra, asked) VALUES (?, ?, ?, ?, ?)", (seq, *packed, asked)
+    )
     search.index(db, seq, request.id, request.prompt)
     return one(db, seq)
 
@@ -146,8 +153,8 @@ def retry(db: sqlite3.Connection, job_id: str) -> Job:
     """Pending again, behind those that wait, as if it had never begun; but what it recorded stays recorded."""
     seq = seq_of(db, job_id, OVER, "tried again")
     db.execute(
-        "UPDATE jobs SET state = 'pending', place = ?, started_s = NULL, ended_s = NULL, ended = NULL, attempts = 0, "
-        "deaths = 0, reason = '', problems = '[]' WHERE seq = ?",
+        "UPDATE jobs SET state = 'pending', place = ?, front = 0, started_s = NULL, ended_s = NULL, ended = NULL, "
+        "attempts = 0, deaths = 0, reason = '', problems = '[]' WHERE seq = ?",
         (_back(db), seq),
     )
     return one(db, seq)
@@ -176,12 +183,13 @@ def change(db: sqlite3.Connection, job_id: str, priority: int | None, front: boo
     """Another place among the pending."""
     seq = seq_of(db, job_id, ("pending",), "moved")
     if before is not None:
-        place, priority = _place_before(db, seq, seq_of(db, before, ("pending",), "moved in front of"))
+        place, priority, front = _place_before(db, seq, seq_of(db, before, ("pending",), "moved in front of"))
     else:
-        place, old = db.execute("SELECT place, priority FROM jobs WHERE seq = ?", (seq,)).fetchone()
+        place, old, was = db.execute("SELECT place, priority, front FROM jobs WHERE seq = ?", (seq,)).fetchone()
         priority = old if priority is None else priority
         place = _front(db, priority) if front else place
-    db.execute("UPDATE jobs SET priority = ?, place = ? WHERE seq = ?", (priority, place, seq))
+        front = front or was
+    db.execute("UPDATE jobs SET priority = ?, place = ?, front = ? WHERE seq = ?", (priority, place, front, seq))
     return one(db, seq)
 
 
@@ -193,29 +201,39 @@ def drop(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
 
 
 def _back(db: sqlite3.Connection) -> int:
-    """Behind every place there is or was, so that a number is not given twice."""
-    [place] = db.execute(
-        "SELECT max(coalesce((SELECT max(place) FROM jobs), 0), "
-        "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0)) + 1"
-    ).fetchone()
+    """The next number; none is given twice, and those that clients choose do not count."""
+    [place] = db.execute("UPDATE counter SET place = place + 1 RETURNING place").fetchone()
     return int(place)
 
 
 def _front(db: sqlite3.Connection, priority: int) -> int:
     """Before all that wait with this priority."""
-    row = db.execute("SELECT min(place) FROM jobs WHERE state = 'pending' AND priority = ?", (priority,)).fetchone()
-    return _back(db) if row[0] is None else int(row[0]) - 1
+    least = "SELECT min(place) AS place FROM jobs WHERE state = 'pending' AND priority = :priority AND front ="
+    query = f"SELECT min(place) FROM ({least} 1 UNION ALL {least} 0)"
+    [place] = db.execute(query, {"priority": priority}).fetchone()
+    return _back(db) if place is None else math.floor(place) - 1
 
 
-def _place_before(db: sqlite3.Connection, seq: int, other: int) -> tuple[int, int]:
-    """A place directly before another job's, and its priority; those ahead move up if none is free between."""
-    place, priority = db.execute("SELECT place, priority FROM jobs WHERE seq = ?", (other,)).fetchone()
-    ahead = "FROM jobs WHERE state = 'pending' AND priority = ? AND (place, seq) < (?, ?) AND seq != ?"
-    [last] = db.execute(f"SELECT max(place) {ahead}", (priority, place, other, seq)).fetchone()
-    if last is not None and last >= place - 1:
-        rows = db.execute(f"SELECT seq {ahead}", (priority, place, other, seq)).fetchall()
-        db.executemany("UPDATE jobs SET place = place - 2 WHERE seq = ?", rows)
-    return place - 1, priority
+def _exact(place: int | float | None) -> int | float | None:
+    """A place that a client chose; whole ones as int. Raises StoreError."""
+    if place is None:
+        return None
+    if isinstance(place, bool) or not isinstance(place, int | float) or not abs(place) <= PLACE_MOST:
+        raise StoreError(f"A job cannot stand at {place!r}; give a number between -2^53 and 2^53, or none.")
+    return int(place) if place == int(place) else place
+
+
+def _place_before(db: sqlite3.Connection, seq: int, other: int) -> tuple[int, int, bool]:
+    """A place directly before another job's, its priority and front; those ahead move up if none is free between."""
+    place, priority, front = db.execute("SELECT place, priority, front FROM jobs WHERE seq = ?", (other,)).fetchone()
+    free = math.ceil(place) - 1
+    ahead = "FROM jobs WHERE state = 'pending' AND priority = ? AND front = ? AND (place, seq) < (?, ?) AND seq != ?"
+    values = (priority, front, place, other, seq)
+    [last] = db.execute(f"SELECT max(place) {ahead}", values).fetchone()
+    if last is not None and last >= free:  # whole numbers, since fractions may become equal on their way
+        rows = column(db.execute(f"SELECT seq {ahead} ORDER BY place DESC, seq DESC", values))
+        db.executemany("UPDATE jobs SET place = ? WHERE seq = ?", ((free - n, row) for n, row in enumerate(rows, 1)))
+    return free, priority, bool(front)
 
 
 def _canonical(value: Mapping[str, Any]) -> str:
@@ -224,10 +242,15 @@ def _canonical(value: Mapping[str, Any]) -> str:
 
 
 def _job(row: Row, outputs: tuple[JobOutput, ...]) -> Job:
-    _, job_id, client, priority, prompt, extra_pnginfo, asked = row[:7]
-    state, place, created, started, ended, attempts, reason, problems, deaths = row[7:]
+    seq, job_id, client, priority, prompt, extra_pnginfo, asked, extra = row[:8]
+    state, place, created, started, ended, attempts, reason, problems, deaths, front = row[8:]
     said = json.loads(asked)
     targets = None if said["targets"] is None else tuple(said["targets"])
-    request = JobRequest(job_id, Packed(prompt), Packed(extra_pnginfo), targets, client, priority, said["front"])
-    failures = tuple(json.loads(problems))
-    return Job(request, state, place, created, started, ended, attempts, reason, outputs, failures, deaths)
+    request = JobRequest(
+        job_id, Packed(prompt), Packed(extra_pnginfo), targets, client, priority, said["front"], Packed(extra),
+        said.get("place"),
+    )  # fmt: skip
+    return Job(
+        request, state, place, created, started, ended, attempts, reason, outputs, tuple(json.loads(problems)), deaths,
+        bool(front), seq,
+    )  # fmt: skip

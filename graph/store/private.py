@@ -35,7 +35,7 @@ def without_credentials(request: JobRequest) -> JobRequest:
         else node
         for node_id, node in request.prompt.items()
     }
-    return replace(request, prompt=prompt, extra_pnginfo=_without(request.extra_pnginfo))
+    return replace(request, prompt=prompt, extra_pnginfo=_without(request.extra_pnginfo), extra=_without(request.extra))
 
 
 def _without(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import sqlite3
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from graph.store.search import index_all
+from graph.store.text import pack
 
 APPLICATION = int.from_bytes(b"Dark", "big")  # marks the file as ours, in its header
 DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
@@ -105,7 +107,35 @@ def search_index(db: sqlite3.Connection) -> None:
     index_all(db)
 
 
-STEPS: tuple[Step, ...] = (tables, search_index)  # STEPS[n] brings a file from version n to n + 1
+def order_and_kinds(db: sqlite3.Connection) -> None:
+    """Version 3: what clients keep with a job, exact places, the front as a rank, and the kinds of events."""
+    for statement in (
+        "ALTER TABLE jobs ADD COLUMN front INTEGER NOT NULL DEFAULT 0",  # 1: before all of its priority with 0
+        "UPDATE jobs SET front = (SELECT json_extract(asked, '$.front') FROM requests WHERE requests.seq = jobs.seq)",
+        f"ALTER TABLE requests ADD COLUMN extra BLOB NOT NULL DEFAULT x'{pack({}).hex()}'",  # as the others there
+        "DROP INDEX jobs_waiting",
+        "CREATE INDEX jobs_waiting ON jobs (priority DESC, front DESC, place, seq) WHERE state = 'pending'",
+        # Of the places, the last that was given by counting. The others are what clients chose, fractions among them.
+        "CREATE TABLE counter (place INTEGER NOT NULL)",
+        "INSERT INTO counter SELECT max(coalesce((SELECT max(place) FROM jobs), 0), "
+        "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0))",
+        "DROP INDEX jobs_place",
+        "CREATE INDEX jobs_ended_as ON jobs (state, ended) WHERE ended IS NOT NULL",
+        "ALTER TABLE events ADD COLUMN kind TEXT NOT NULL DEFAULT ''",
+    ):
+        db.execute(statement)
+    rows = db.execute("SELECT seq, number, body FROM events").fetchall()
+    kinds = ((json.loads(body).get("event", ""), seq, number) for seq, number, body in rows)
+    db.executemany("UPDATE events SET kind = ? WHERE seq = ? AND number = ?", kinds)
+    db.execute("CREATE INDEX events_kind ON events (seq, kind, number)")
+
+
+STEPS: tuple[Step, ...] = (tables, search_index, order_and_kinds)  # STEPS[n] brings a file from version n to n + 1
+
+
+def column(rows: sqlite3.Cursor) -> list[int]:
+    """The only value of each row."""
+    return [row[0] for row in rows]
 
 
 class Lock:

@@ -319,6 +319,63 @@ def test_pending_jobs_can_be_moved(store: Store) -> None:
     assert waiting(store) == ["d", "c", "b", "a", "e"]
 
 
+def test_an_exact_place_stands_among_those_that_were_counted(store: Store) -> None:
+    add(store, *"abc")
+    for name, place in {
+        "early": 0,
+        "between": 1.5,
+        "late": 2**53,
+        "tie": 2.0,
+        "front": -0.5,
+        "first": -(2**53),
+    }.items():
+        job = store.add(request(name, place=place)).result()
+        assert (job.number, job.request.place, job.front) == (place, place, place < 0)
+    assert waiting(store) == ["first", "front", "early", "a", "between", "b", "tie", "c", "late"]
+    assert store.add(request("next")).result().number == 4
+    assert store.add(request("head", front=True)).result().number == -(2**53) - 1
+    store.change("late", before="between").result()
+    assert waiting(store) == ["head", "first", "front", "early", "a", "late", "between", "b", "tie", "c", "next"]
+
+
+def test_moving_before_keeps_the_order_of_fractions_that_lie_close_together(store: Store) -> None:
+    for name, place in {"a": 3e-300, "b": 2e-300, "c": 1e-300, "d": 4e-300}.items():
+        store.add(request(name, place=place)).result()
+    add(store, "e")
+    store.change("e", before="d").result()
+    assert waiting(store) == ["c", "b", "a", "e", "d"]
+
+
+def test_one_at_the_front_stays_before_a_lower_number(store: Store) -> None:
+    add(store, "a")
+    store.add(request("front", place=-1)).result()
+    store.add(request("b", place=-0.0)).result()
+    store.change("a", front=True).result()
+    assert waiting(store) == ["a", "front", "b"]
+    store.start("a")
+    store.finish("a", "failed").result()
+    assert not store.retry("a").result().front
+    assert waiting(store) == ["front", "b", "a"]
+
+
+@pytest.mark.parametrize("place", [float("nan"), float("inf"), -(2**53) - 1, True, "1", 10**400])
+def test_a_place_that_is_no_proper_number_is_refused(store: Store, place: Any) -> None:
+    with pytest.raises(StoreError, match=r"cannot stand at .*; give a number between"):
+        store.add(request("a", place=place)).result()
+    assert store.get("a") is None
+
+
+def test_an_exact_place_and_what_a_client_keeps_are_part_of_the_request(store: Store) -> None:
+    asked = request("a", place=1.5, extra={"client_id": "me", "deep": {"token": "hidden", "x": [1]}})
+    store.add(asked).result()
+    job = store.add(asked).result()
+    assert job.request.extra == {"client_id": "me", "deep": {"x": [1]}}
+    assert store.get("a") == job
+    for other in ({"place": 1.5}, {"place": 2, "extra": asked.extra}, {"extra": asked.extra}):
+        with pytest.raises(JobConflict):
+            store.add(request("a", **other)).result()
+
+
 def test_any_order_can_be_made_by_moving_before(store: Store) -> None:
     names = [f"{number:02}" for number in range(30)]
     add(store, *names)
@@ -354,6 +411,24 @@ def test_order_comes_from_numbers_even_when_the_clock_goes_backwards(tmp_path: P
 
 
 # -- lists
+
+
+@pytest.mark.parametrize("by", ["accepted", "ended"])
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("states", [None, ["failed"], ["succeeded", "failed"], OVER, ["pending", "cancelled"], []])
+def test_skipping_gives_the_rest_of_the_same_list(store: Store, states: Any, by: Any, newest_first: bool) -> None:
+    names = [f"{number:02}" for number in range(24)]
+    add(store, *names)
+    for number, name in enumerate(reversed(names)):
+        if number % 4:
+            store.start(name)
+            store.finish(name, ("", "succeeded", "failed", "cancelled")[number % 4])  # type: ignore[arg-type]
+    options: dict[str, Any] = {"states": states, "by": by, "newest_first": newest_first}
+    whole = store.list(**options).jobs
+    in_order = sorted(whole, key=lambda job: (job.ended_s or 0, job.accepted) if by == "ended" else job.accepted)
+    assert len({job.request.id for job in whole}) == len(in_order)
+    for offset in (1, 5, 23, 100):
+        assert store.list(offset=offset, limit=3, **options).jobs == whole[offset : offset + 3]
 
 
 def test_pages_stay_right_while_jobs_come_and_go(store: Store) -> None:
@@ -454,17 +529,30 @@ def test_finished_jobs_are_dropped_by_age(tmp_path: Path) -> None:
 
 def test_events_are_given_from_where_a_client_was(store: Store) -> None:
     add(store, "a", "b")
-    store.add_events("a", [(1, '{"n":1}'), (2, '{"n":2}')])
-    store.add_events("b", [(1, "other")])
-    store.add_events("a", [(2, "late"), (3, '{"n":3}')]).result()
+    store.add_events("a", [(1, "One", '{"n":1}'), (2, "Two", '{"n":2}')])
+    store.add_events("b", [(1, "One", "other")])
+    store.add_events("a", [(2, "Two", "late"), (3, "Three", '{"n":3}')]).result()
     assert store.events("a", 0) == [(1, '{"n":1}'), (2, '{"n":2}'), (3, '{"n":3}')]
     assert store.events("a", 2) == [(3, '{"n":3}')]
     assert store.events("x", 0) == []
     store.finish("a", "cancelled")
     store.delete(["a"]).result()
-    store.add_events("a", [(4, "too late")]).result()
+    store.add_events("a", [(4, "Four", "too late")]).result()
     add(store, "a")
     assert store.events("a", 0) == []
+
+
+def test_events_of_certain_kinds_are_found_for_many_jobs_at_once(store: Store) -> None:
+    names = [str(number) for number in range(1200)]
+    add(store, *names)
+    for name in names:
+        rows = [(1, "Began", "begins " + name), (2, "Step", "x" * 100), (10, "Ended", "ends"), (9, "Began", "again")]
+        store.add_events(name, rows)
+    store.add_events("0", [(11, "Step", "last")]).result()
+    found = store.milestones([*names, "nobody"], ["Ended", "Began"])
+    assert found == {name: [(1, "begins " + name), (9, "again"), (10, "ends")] for name in names}
+    assert store.milestones(["0", "1"], ["Step"]) == {"0": [(2, "x" * 100), (11, "last")], "1": [(2, "x" * 100)]}
+    assert store.milestones([], ["Step"]) == store.milestones(["0"], []) == {}
 
 
 # -- closing

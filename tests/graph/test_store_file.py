@@ -12,8 +12,12 @@ from typing import IO
 import pytest
 
 from graph.jobs import JobRequest
+from graph.queue.events import JobStarted
+from graph.queue.journal import Journal
 from graph.store import Store, StoreError, StoreLimits, jobs
 from graph.store.schema import STEPS, connect, open_file
+from graph.store.search import index_all
+from graph.store.text import pack
 from graph.store.writer import Writer
 from tests.graph.toys import PATIENCE_S
 
@@ -71,17 +75,38 @@ def test_a_second_server_is_refused_until_the_first_is_gone(tmp_path: Path) -> N
 # -- versions
 
 
-def test_a_file_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+OLD_JOBS = """
+INSERT INTO jobs (id, state, priority, place, client, created_s, ended) VALUES
+    ('a', 'pending', 0, 1, 'me', 1.0, NULL), ('b', 'pending', 0, 0, 'me', 2.0, NULL),
+    ('c', 'succeeded', 0, 7, '', 3.0, 1), ('d', 'pending', 0, -3, 'me', 4.0, NULL);
+INSERT INTO requests SELECT
+    seq, :prompt, :nothing, '{"targets":null,"client":"' || client || '","priority":0,"front":' ||
+    CASE id WHEN 'b' THEN 'true' ELSE 'false' END || '}' FROM jobs;
+INSERT INTO events SELECT seq, 1, '{"event": "JobStarted", "job_id": "' || id || '", "attempt": 1}' FROM jobs;
+"""
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_older_version_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     file = tmp_path / "queue.sqlite"
-    fill(file)
-    db = connect(file, 1)
-    db.execute("DROP TABLE words")  # what version 1 lacked
-    db.execute("PRAGMA user_version = 1")
+    db, _ = open_file(file, 1, "NORMAL", STEPS[:version])
+    for statement in OLD_JOBS.split(";"):
+        values = {"prompt": pack(PROMPT), "nothing": pack({})}
+        db.execute(statement, values if ":prompt" in statement else ())
+    if version > 1:
+        index_all(db)
     db.close()
     with Store(file) as store:
         assert store.notices == ()
-        assert len(store.pending()) == 50
-        assert len(store.search("lighth").jobs) == 50
+        assert [job.request.id for job in store.pending()] == ["b", "d", "a"]  # b was put to the front
+        assert len(store.search("lighth").jobs) == 4
+        again = store.add(JobRequest("a", PROMPT, client="me")).result()
+        assert (again.request.extra, again.request.place, again.accepted) == ({}, None, 1)
+        assert store.add(JobRequest("e", PROMPT)).result().number == 8
+        assert list(store.milestones(["a", "c"], ["JobStarted"])) == ["a", "c"]
+        journal = Journal(store)
+        assert [entry[1:] for entry in journal.since("a", 0)] == [(1, JobStarted("a", 1), 0.0)]
+        journal.close()
     db = connect(file, 1)
     assert db.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
     db.close()

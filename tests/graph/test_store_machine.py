@@ -1,7 +1,7 @@
 """Whatever is done to a job store, in whatever order, it agrees with a small model; also after it was reopened."""
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from graph.jobs import OVER, JobOutput, JobRequest
 from graph.store import JobConflict, Store, StoreError, StoreLimits
 
 IDS = st.sampled_from("abcdef")
+PLACES = st.none() | st.sampled_from([-(2**53), -1.5, 0, 1e-300, 2e-300, 1.5, 2, 2.5, 2**53])
 DEATHS = 2
 
 
@@ -22,6 +23,7 @@ class Known:
     """What the model knows of a job."""
 
     request: JobRequest
+    front: bool = False
     state: str = "pending"
     attempts: int = 0
     deaths: int = 0
@@ -36,6 +38,7 @@ class Machine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.jobs: dict[str, Known] = {}
         self.asked: dict[str, JobRequest] = {}  # as first sent
+        self.counter = 0  # the last number given by counting
         self.queue: list[str] = []  # of all that are pending, in the order they would run
         self.open()
 
@@ -48,10 +51,19 @@ class Machine(RuleBasedStateMachine):
             self.folder.cleanup()
 
     def enqueue(self, job_id: str, *, front: bool = False) -> None:
-        """Before or behind all of its priority."""
+        """Before all of its priority, or at the next number."""
         priority = self.jobs[job_id].request.priority
-        ahead = [other for other in self.queue if self.jobs[other].request.priority >= priority + front]
-        self.queue.insert(len(ahead), job_id)
+        if front:
+            ahead = [other for other in self.queue if self.jobs[other].request.priority > priority]
+            self.queue.insert(len(ahead), job_id)
+        else:
+            self.counter += 1
+            assert self.number(job_id) == self.counter
+            self.put_back(job_id)
+
+    def has(self, priority: int) -> bool:
+        """Whether a job of that priority waits."""
+        return any(self.jobs[other].request.priority == priority for other in self.queue)
 
     def expect(self, job_id: str, states: tuple[str, ...], step: Any) -> Known | None:
         """The job, if the step was possible and was taken; else it was refused."""
@@ -63,14 +75,18 @@ class Machine(RuleBasedStateMachine):
             step.result()
         return None
 
-    @rule(job_id=IDS, priority=st.integers(-1, 1), front=st.booleans())
-    def add(self, job_id: str, priority: int, front: bool) -> None:
-        request = JobRequest(job_id, {"1": {"class_type": job_id}}, priority=priority, front=front)
+    @rule(job_id=IDS, priority=st.integers(-1, 1), front=st.booleans(), place=PLACES)
+    def add(self, job_id: str, priority: int, front: bool, place: float | None) -> None:
+        request = JobRequest(job_id, {"1": {"class_type": job_id}}, priority=priority, front=front, place=place)
         future = self.store.add(request)
         if job_id not in self.jobs:
             future.result()
-            self.jobs[job_id] = Known(request)
-            self.enqueue(job_id, front=front)
+            self.jobs[job_id] = Known(request, front or (place is not None and place < 0))
+            if place is None:
+                self.enqueue(job_id, front=front and self.has(priority))
+            else:
+                assert self.number(job_id) == place
+                self.put_back(job_id)
         elif self.asked[job_id] == request:
             assert future.result().state == self.jobs[job_id].state
         else:
@@ -109,23 +125,30 @@ class Machine(RuleBasedStateMachine):
         later = [other for other in self.queue if self.place(other) > self.place(job_id)]
         self.queue.insert(len(self.queue) - len(later), job_id)
 
-    def place(self, job_id: str) -> tuple[int, int, int]:
+    def place(self, job_id: str) -> tuple[int, bool, float, int]:
+        known = self.jobs[job_id]
+        return -known.request.priority, not known.front, self.number(job_id), list(self.jobs).index(job_id)
+
+    def number(self, job_id: str) -> float:
         job = self.store.get(job_id)
         assert job
-        return -job.request.priority, job.number, list(self.jobs).index(job_id)
+        return job.number
 
     @rule(job_id=IDS)
     def retry(self, job_id: str) -> None:
         if known := self.expect(job_id, OVER, self.store.retry(job_id)):
-            known.state, known.attempts, known.deaths = "pending", 0, 0
+            known.state, known.attempts, known.deaths, known.front = "pending", 0, 0, False
             self.enqueue(job_id)
 
     @rule(job_id=IDS, priority=st.none() | st.integers(-1, 1))
     def to_the_front(self, job_id: str, priority: int | None) -> None:
         if known := self.expect(job_id, ("pending",), self.store.change(job_id, priority=priority, front=True)):
+            priority = known.request.priority if priority is None else priority
+            others = self.has(priority)
             self.queue.remove(job_id)
-            self.set_priority(known, known.request.priority if priority is None else priority)
-            self.enqueue(job_id, front=True)
+            self.set_priority(known, priority)
+            known.front = True
+            self.enqueue(job_id, front=others)
 
     @rule(job_id=IDS, other=IDS)
     def before_another(self, job_id: str, other: str) -> None:
@@ -136,10 +159,17 @@ class Machine(RuleBasedStateMachine):
             self.queue.remove(job_id)
             self.queue.insert(self.queue.index(other), job_id)
             self.set_priority(known, target.request.priority)
+            known.front = target.front
+
+    @rule(job_id=IDS, priority=st.integers(-1, 1))
+    def to_a_priority(self, job_id: str, priority: int) -> None:
+        if known := self.expect(job_id, ("pending",), self.store.change(job_id, priority=priority)):
+            self.queue.remove(job_id)
+            self.set_priority(known, priority)
+            self.put_back(job_id)
 
     def set_priority(self, known: Known, priority: int) -> None:
-        request = known.request
-        known.request = JobRequest(request.id, request.prompt, priority=priority, front=request.front)
+        known.request = replace(known.request, priority=priority)
 
     @rule(job_id=IDS)
     def delete(self, job_id: str) -> None:
@@ -185,6 +215,7 @@ class Machine(RuleBasedStateMachine):
         assert [job.request.id for job in seen] == list(self.jobs)
         for job, known in zip(seen, self.jobs.values(), strict=True):
             assert (job.state, job.attempts, job.deaths) == (known.state, known.attempts, known.deaths)
+            assert job.front == known.front
             assert job.request == known.request
             assert [output.node_id for output in job.outputs] == known.outputs
             assert (job.ended_s is not None) == (job.state in OVER)

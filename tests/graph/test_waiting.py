@@ -10,7 +10,7 @@ from graph.queue.waiting import LOOK_AHEAD, OVERTAKEN_MOST, Turn, Waiting
 
 def turn(number: int, client: str = "", *, priority: int = 0, front: bool = False, models: str = "") -> Turn:
     name = f"{client}{number}"
-    return Turn(name, client, priority, front, number, frozenset(models.split()))
+    return Turn(name, client, priority, front, number, 0, frozenset(models.split()))
 
 
 def line_of(*turns: Turn) -> Waiting:
