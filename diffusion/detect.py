@@ -1,4 +1,4 @@
-"""What a checkpoint is: names and shapes of its tensors in, its family and the configuration of each network out."""
+"""What a model file is: names and shapes of its tensors in, its family and the configuration of each network out."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from diffusion.layers.vae import VAE, VAEConfig
 from diffusion.text.encoder import TextConfig, expected_shapes
 
 Shapes = Mapping[str, Shape]
+
+LOADABLE_VAES = (
+    "what can be loaded is the VAE of Stable Diffusion 1 in a file of its own, with its encoder and decoder."
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,21 @@ def detect(shapes: Shapes, metadata: Mapping[str, str]) -> Detected:
     _compare("VAE", _shapes_of(lambda: VAE(detected.vae)), vae)
     _compare("text encoder", expected_shapes(detected.text), text)
     return detected
+
+
+def detect_vae(shapes: Shapes, metadata: Mapping[str, str]) -> VAEConfig:
+    """The configuration of a VAE that is alone in its file; see detect() for metadata. Raises CheckpointError."""
+    if any(name.startswith(("model.diffusion_model.", "first_stage_model.")) for name in shapes):
+        raise CheckpointError("this file is a whole checkpoint, not a VAE alone; load it as a checkpoint.")
+    if not {"encoder.conv_in.weight", "decoder.conv_in.weight"} <= shapes.keys():
+        raise CheckpointError(f"this file looks like {_looks_like(shapes)}; {LOADABLE_VAES}")
+    latent_channels = _shape(shapes, "decoder.conv_in.weight", 4)[1]
+    without_quant = not any(name.startswith(("quant_conv.", "post_quant_conv.")) for name in shapes)
+    if without_quant or latent_channels != 4 or _count(shapes, "encoder.down.") != 4:
+        raise CheckpointError(f"this file looks like the VAE of another kind of model; {LOADABLE_VAES}")
+    config = replace(_vae_config(shapes), **_hints(metadata)["vae"])
+    _compare("VAE", _shapes_of(lambda: VAE(config)), shapes)
+    return config
 
 
 # ── reading configurations off names and shapes ───────────────────────────────────────────────────────────────────────

@@ -1,11 +1,11 @@
-"""A checkpoint's parts as light handles for wires: Model, Clip and Vae. A network is built when it is first used."""
+"""The parts of model files as light handles for wires: Model, Clip, Vae. A network is built when it is first used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from diffusion import devices
 from diffusion.batching import Sharing
 from diffusion.checkpoint import CheckpointError, FileIdentity, read_state_dict, under
-from diffusion.detect import Detected, detect
+from diffusion.detect import Detected, Shapes, detect, detect_vae
 from diffusion.families import Family
 from diffusion.layers.unet import UNet
-from diffusion.layers.vae import VAE
+from diffusion.layers.vae import VAE, VAEConfig
 from diffusion.memory import Memory
 from diffusion.parameterisation import Parameterisation
 from diffusion.patches.embeddings import read_embedding
@@ -30,6 +30,7 @@ Conditioning = list[list[Any]]
 """Entries of a tensor [1, T, width] and a dict that has "pooled_output" [1, width]."""
 
 Network = TypeVar("Network", bound=nn.Module)
+Found = TypeVar("Found")
 
 
 ROW_MAPS = 40
@@ -43,14 +44,13 @@ class ShapeError(ValueError):
 
 
 @dataclass(frozen=True)
-class Source:
-    """A checkpoint file as it was when it was loaded, what is in it, and where its networks are held."""
+class ModelFile:
+    """A file as it was when it was loaded, and where its networks are held."""
 
     file: FileIdentity
-    detected: Detected
     memory: Memory = field(compare=False, repr=False)
 
-    def on(self, memory: Memory) -> Source:
+    def on(self, memory: Memory) -> Self:
         """The same file for another device."""
         return self if memory is self.memory else replace(self, memory=memory)
 
@@ -70,6 +70,17 @@ class Source:
             built = network().to(dtype)
         devices.load(built, self.tensors(prefix), self.memory.device)
         return built
+
+
+@dataclass(frozen=True)
+class Source(ModelFile):
+    """A whole checkpoint, and what is in it."""
+
+    detected: Detected
+
+    def vae(self) -> Vae:
+        """Its VAE."""
+        return Vae(self, self.detected.vae, self.detected.family.vae_prefix)
 
 
 @dataclass(frozen=True)
@@ -129,7 +140,7 @@ class Model:
         if source.detected.vae == self.family.published_vae:
             found = map_of(self.family.preview)
         else:
-            vae = Vae(source)
+            vae = source.vae()
             found = fit_map(lambda pictures: vae.encode(pictures) * self.scale_factor, vae.ratio)
         return found.to(source.memory.device)
 
@@ -174,18 +185,20 @@ class Clip:
 
 @dataclass(frozen=True)
 class Vae:
-    """A checkpoint's VAE, between pictures [B, H, W, C] in 0..1 and unscaled latents [B, channels, h, w]."""
+    """A VAE, between pictures [B, H, W, C] in 0..1 and unscaled latents [B, channels, h, w]."""
 
-    source: Source
+    source: ModelFile
+    config: VAEConfig
+    prefix: str  # of its tensors in the file
 
     def on(self, memory: Memory) -> Vae:
         """The same VAE on the device of another memory."""
-        return Vae(self.source.on(memory))
+        return replace(self, source=self.source.on(memory))
 
     @property
     def ratio(self) -> int:
         """Pixels per latent, along each side."""
-        return self.source.detected.vae.ratio
+        return self.config.ratio
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Latents of pictures: the posterior's mode, float32 on the CPU.
@@ -208,7 +221,7 @@ class Vae:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures [B, H, W, 3] in 0..1 of latents, float32 on the CPU. Raises ShapeError for what is none."""
-        channels = self.source.detected.vae.latent_channels
+        channels = self.config.latent_channels
         if latents.ndim != 4 or latents.shape[1] != channels or 0 in latents.shape:
             raise ShapeError(
                 f"This VAE decodes latents [batch, {channels}, height, width]; these are {list(latents.shape)}."
@@ -221,10 +234,7 @@ class Vae:
 
     def _network(self) -> VAE:
         source = self.source
-        return source.network(
-            "vae",
-            lambda: source.build(lambda: VAE(source.detected.vae), source.detected.family.vae_prefix, torch.float32),
-        )
+        return source.network("vae", lambda: source.build(lambda: VAE(self.config), self.prefix, torch.float32))
 
 
 def _one_by_one(run: Callable[[Tensor], Tensor], batch: Tensor, device: torch.device) -> Tensor:
@@ -240,11 +250,22 @@ def load_checkpoint(path: Path, memory: Memory, *, find_embedding: FindEmbedding
 
     Raises CheckpointError, in a sentence, for a file that cannot be used.
     """
+    file, detected = _detected(path, detect)
+    source = Source(file, memory, detected)
+    return Model(source, detected.family.parameterisation), Clip(source, find_embedding), source.vae()
+
+
+def load_vae(path: Path, memory: Memory) -> Vae:
+    """Recognise a file that holds a VAE alone, as load_checkpoint() does a checkpoint. Raises CheckpointError."""
+    file, config = _detected(path, detect_vae)
+    return Vae(ModelFile(file, memory), config, prefix="")
+
+
+def _detected(path: Path, look: Callable[[Shapes, Mapping[str, str]], Found]) -> tuple[FileIdentity, Found]:
+    """A file, and what is found in it by its shapes and its metadata."""
     file = FileIdentity.of(path)
     state_dict = read_state_dict(path)
     try:
-        detected = detect(state_dict.shapes, state_dict.metadata)
+        return file, look(state_dict.shapes, state_dict.metadata)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    source = Source(file, detected, memory)
-    return Model(source, detected.family.parameterisation), Clip(source, find_embedding), Vae(source)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from diffusion.checkpoint import CheckpointError, Shape
-from diffusion.detect import detect
+from diffusion.detect import detect, detect_vae
 from diffusion.families import families
 from diffusion.families.sd1 import SD1
 from diffusion.layers.unet import UNet, UNetConfig
@@ -227,3 +227,59 @@ def test_the_fixtures_checkpoint_is_one(tensors: dict[str, Tensor]) -> None:
     detected = detect({name: tuple(tensor.shape) for name, tensor in tensors.items()}, HEADER)
     assert detected.unet.num_res_blocks == (1, 2)
     assert detected.unet.transformer_depth == (0, 2)
+
+
+# ── a VAE alone ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def vae_alone(sd15: dict[str, Shape]) -> dict[str, Shape]:
+    """Stable Diffusion 1.5's VAE, named as in files that hold nothing else."""
+    return {name.removeprefix(VAE_PREFIX): shape for name, shape in sd15.items() if name.startswith(VAE_PREFIX)}
+
+
+def test_a_vae_alone_is_recognised(vae_alone: dict[str, Shape]) -> None:
+    assert detect_vae(vae_alone, {}) == VAEConfig()
+    assert detect_vae(vae_alone | {"loss.logvar": (), "model_ema.decay": ()}, {}) == VAEConfig()  # left from training
+
+
+def test_the_header_says_how_many_groups_a_vae_has(vae_alone: dict[str, Shape]) -> None:
+    assert detect_vae(vae_alone, HEADER) == VAEConfig(groups=8)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ({"lora_unet_x.lora_up.weight": ONE}, "looks like a LoRA"),
+        ({"encoder.down_blocks.0.resnets.0.conv1.weight": ONE}, "looks like a network in the layout of diffusers"),
+        ({"decoder.1.weight": ONE}, "looks like no model that is known here"),
+        ({"decoder.conv_in.weight": ONE}, "looks like a VAE alone; .* with its encoder and decoder"),
+        ({"first_stage_model.encoder.conv_in.weight": ONE}, "this file is a whole checkpoint"),
+    ],
+)
+def test_a_file_that_is_no_vae_is_refused(shapes: dict[str, Shape], said: str) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        detect_vae(shapes, {})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quant_conv": None},  # as Flux and Stable Diffusion 3 have it
+        {"decoder.conv_in.weight": (512, 16, 3, 3)},
+        {"encoder.down.3": None},
+    ],
+)
+def test_the_vae_of_another_kind_of_model_is_refused(
+    changes: dict[str, Shape | None], vae_alone: dict[str, Shape]
+) -> None:
+    [(part, shape)] = changes.items()
+    shapes = {name: each for name, each in vae_alone.items() if shape or part not in name}
+    with pytest.raises(CheckpointError, match="the VAE of another kind of model; what can be loaded is"):
+        detect_vae(shapes | ({part: shape} if shape else {}), {})
+
+
+def test_a_vae_with_a_hole_is_refused(vae_alone: dict[str, Shape]) -> None:
+    del vae_alone["decoder.up.2.block.1.conv1.weight"]
+    with pytest.raises(CheckpointError, match=r"its VAE is incomplete or damaged .*up.2.block.1.conv1.weight"):
+        detect_vae(vae_alone, {})

@@ -17,9 +17,10 @@ from diffusion.checkpoint import CheckpointError
 from diffusion.layers.unet import UNet, UNetConfig
 from diffusion.layers.vae import VAE, VAEConfig
 from diffusion.memory import Memory
-from diffusion.model import Clip, Model, ShapeError, Vae, load_checkpoint
+from diffusion.model import Clip, Model, ShapeError, Vae, load_checkpoint, load_vae
 from diffusion.parameterisation import DiscreteEps
 from diffusion.text.encoder import TextConfig, expected_shapes
+from tests.diffusion.conftest import HEADER
 
 Parts = tuple[Model, Clip, Vae]
 Network = TypeVar("Network", bound=torch.nn.Module)
@@ -147,6 +148,43 @@ def test_a_checkpoint_of_torch_loads_the_same(tmp_path: Path, memory: Memory) ->
         for name in ("x.ckpt", "x.safetensors")
     )
     assert torch.equal(one, other)
+
+
+@pytest.fixture
+def vae_file(tensors: dict[str, Tensor], tmp_path: Path) -> Path:
+    """The checkpoint's VAE in a file of its own, as such files are published."""
+    path = tmp_path / "vae.safetensors"
+    prefix = "first_stage_model."
+    named = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    save_file(named, path, metadata=HEADER)
+    return path
+
+
+def test_a_vae_in_a_file_of_its_own_computes_the_same(vae_file: Path, vae: Vae, memory: Memory) -> None:
+    alone = load_vae(vae_file, memory)
+    assert memory.size_bytes() == 0
+    assert alone.ratio == vae.ratio == 8
+    latents, picture = torch.randn(2, 4, 3, 5), torch.rand(1, 16, 24, 3)
+    assert torch.equal(alone.decode(latents), vae.decode(latents))
+    assert torch.equal(alone.encode(picture), vae.encode(picture))
+    elsewhere = alone.on(Memory(torch.device("cpu")))
+    assert elsewhere == alone
+    assert torch.equal(elsewhere.decode(latents), vae.decode(latents))
+
+
+def test_a_vae_file_that_changed_after_loading_is_refused(vae_file: Path, memory: Memory) -> None:
+    alone = load_vae(vae_file, memory)
+    os.utime(vae_file, (1, 1))
+    with pytest.raises(CheckpointError, match="has changed since it was loaded"):
+        alone.decode(torch.zeros(1, 4, 1, 1))
+
+
+def test_a_refusal_of_a_vae_names_the_file(checkpoint: Path, memory: Memory) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        load_vae(checkpoint, memory)
+    assert (
+        str(caught.value) == f"{checkpoint}: this file is a whole checkpoint, not a VAE alone; load it as a checkpoint."
+    )
 
 
 # ── pictures ──────────────────────────────────────────────────────────────────────────────────────────────────────────

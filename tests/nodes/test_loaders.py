@@ -1,17 +1,19 @@
 """Checkpoint and prompt nodes on a small untrained checkpoint."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from diffusion.memory import Memory
 from nodes.conditioning import CLIPSetLastLayer, CLIPTextEncode
 from nodes.files import find_embedding
 from nodes.latent import VAEDecode, VAEEncode
-from nodes.loaders import Checkpoint, CheckpointLoaderSimple
+from nodes.loaders import Checkpoint, CheckpointLoaderSimple, VAELoader
+from tests.diffusion.stand_in import TINY
 
 
 @pytest.fixture
@@ -105,3 +107,44 @@ def test_a_file_that_is_no_checkpoint_is_found_before_anything_runs(ctx, loaded:
     [(field, sentence)] = CheckpointLoaderSimple(ckpt_name="small.safetensors").check(ctx.paths)
     assert field == "ckpt_name"
     assert "small.safetensors" in sentence
+
+
+# ── a VAE alone ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def bundled_vae(ctx) -> Path:
+    """The bundled checkpoint, and its VAE in a file of its own."""
+    prefix = "first_stage_model."
+    for kind in ("vae", "checkpoints"):
+        (ctx.paths.base / "models" / kind).mkdir(parents=True)
+    shutil.copy(TINY, ctx.paths.base / "models" / "checkpoints")
+    path = ctx.paths.base / "models" / "vae" / "tiny.safetensors"
+    tensors = {name.removeprefix(prefix): each for name, each in load_file(TINY).items() if name.startswith(prefix)}
+    save_file(tensors, path, {"darkroom": json.dumps({"vae": {"groups": 8}})})
+    return path
+
+
+def test_the_bundled_vae_draws_the_same_from_a_file_of_its_own(ctx, bundled_vae: Path) -> None:
+    own = CheckpointLoaderSimple(ckpt_name=TINY.name).run(ctx).vae
+    node = VAELoader(vae_name=bundled_vae.name)
+    assert list(node.check(ctx.paths)) == []
+    latent = VAEEncode(pixels=torch.rand(1, 64, 64, 3), vae=own).run(ctx)
+    assert torch.equal(
+        VAEDecode(samples=latent, vae=node.run(ctx)).run(ctx), VAEDecode(samples=latent, vae=own).run(ctx)
+    )
+
+
+def test_a_vae_that_changed_is_another(ctx, bundled_vae: Path) -> None:
+    node = VAELoader(vae_name=bundled_vae.name)
+    before = node.fingerprint(ctx.paths)
+    bundled_vae.write_bytes(bundled_vae.read_bytes() + b"\0")
+    assert node.fingerprint(ctx.paths) != before
+
+
+def test_a_file_that_is_no_vae_is_found_before_anything_runs(ctx, bundled_vae: Path) -> None:
+    shutil.copy(TINY, bundled_vae)
+    [(field, sentence)] = VAELoader(vae_name=bundled_vae.name).check(ctx.paths)
+    assert field == "vae_name"
+    assert sentence.startswith(str(bundled_vae))
+    assert "whole checkpoint" in sentence
