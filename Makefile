@@ -18,6 +18,10 @@ help: ## show these commands
 run: $(VENV)/ready ## draw the sample workflow; the picture lands in output/
 	@$(PYTHON) main.py run $(WORKFLOW)
 
+.PHONY: serve
+serve: $(VENV)/ready ## start the server at http://127.0.0.1:8188, until Ctrl-C
+	@$(PYTHON) main.py serve
+
 .PHONY: test
 test: $(VENV)/ready-dev ## run the whole test suite
 	@$(PYTHON) -m pytest

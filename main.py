@@ -1,4 +1,4 @@
-"""Darkroom's command line, and the only place that knows every room: run | check | plan | nodes."""
+"""Darkroom's command line, and the only place that knows every room: serve | run | check | plan | nodes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from web import options as serve_options
+
 if TYPE_CHECKING:  # importing torch takes seconds, and --help shall not wait for it
     from compat.packs import PackReport
     from graph.document import Document
-    from graph.library import Session
+    from graph.effects import Effects
+    from graph.library import Session, Surroundings
     from graph.model import Graph, Plan
     from graph.paths import Paths
     from graph.result import Result
+    from web.serve import Loaded
 
 HOUSE = Path(__file__).resolve().parent
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130  # exit statuses; 130 is what shells give for Ctrl-C
@@ -79,6 +83,14 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
+    serve = commands.add_parser("serve", parents=[base, engine], help="start the server: a browser and programs use it")
+    serve_options.add_options(serve)
+    serve.add_argument(
+        "--node-limit", type=seconds, metavar="SECONDS",
+        help="give up a node that takes longer, or a single step of one that works in steps",
+    )  # fmt: skip
+    serve.set_defaults(command=serve_command)
+
     run = commands.add_parser("run", parents=[base, engine], help="run workflows and say where their pictures are")
     run.add_argument(
         "files", type=Path, nargs="+", metavar="FILE",
@@ -135,6 +147,42 @@ def seconds(text: str) -> float:
 
 
 # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def serve_command(options: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM. The address is said at once; node classes and models are loaded meanwhile."""
+    import asyncio
+
+    from graph.store import StoreError
+    from web import logs
+    from web.options import BadOption, queue_of, settings_of
+    from web.security import UnsafeAddress, check_settings
+    from web.serve import CannotServe, serve
+
+    logs.set_up(options.log, "INFO")
+
+    def load() -> Loaded:
+        return load_for_serving(options)
+
+    try:
+        settings = settings_of(options)
+        check_settings(settings, insecure=options.insecure)
+        asyncio.run(serve(settings, queue_of(options), load, lambda line: print(line, file=sys.stderr, flush=True)))
+    except (BadOption, UnsafeAddress, CannotServe, StoreError) as error:
+        raise Refusal(error) from error
+    return DONE
+
+
+def load_for_serving(options: argparse.Namespace) -> Loaded:
+    """Node classes, packs, and what runs them: takes seconds."""
+    from graph.effects import Effects
+    from web.serve import Loaded
+    from web.services import Pack
+
+    house = House(options)
+    found = house.surroundings(previews=not options.no_previews)
+    packs = [Pack(each.name, each.path, each.web) for each in house.packs if each.problem is None]
+    return Loaded(house.session(found, effects=Effects()), found, packs)
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -283,18 +331,22 @@ class House:
                 raise Refusal(error) from error
         return plan(self.validate(document))
 
-    def session(self) -> Session:
-        """What runs plans: lanes, memory and caches of this machine."""
+    def surroundings(self, *, previews: bool = False) -> Surroundings:
+        """What nodes need around them on this machine."""
         from compat import packs
-        from graph.library import Session
         from nodes import runtime
         from nodes.surroundings import surroundings
 
         code = packs.code_of(self.packs, runtime.code())
+        return surroundings(code=code, loose_batches=self.options.batch_loose, previews=previews)
+
+    def session(self, around: Surroundings | None = None, *, effects: Effects | None = None) -> Session:
+        """What runs plans: lanes, memory and caches of this machine."""
+        from graph.library import Session
+
         return Session(
-            self.registry, self.paths, surroundings(code=code, loose_batches=self.options.batch_loose),
-            cache_dir=self.cache_dir, disk_bytes=self.options.cache_size,
-            limit_s=getattr(self.options, "node_limit", None),
+            self.registry, self.paths, around or self.surroundings(), cache_dir=self.cache_dir,
+            disk_bytes=self.options.cache_size, limit_s=getattr(self.options, "node_limit", None), effects=effects,
         )  # fmt: skip
 
 

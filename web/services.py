@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from graph.library import Session, Surroundings
-from graph.paths import Paths
-from graph.queue.journal import Journal
-from graph.queue.reader import JobReader
-from graph.queue.scheduler import Scheduler
-from graph.registry import Registry
-from graph.store import Store
+if TYPE_CHECKING:  # importing them takes a while, and the first answers need none of it
+    from graph.library import Session, Surroundings
+    from graph.paths import Paths
+    from graph.queue.journal import Journal
+    from graph.queue.reader import JobReader
+    from graph.queue.scheduler import Scheduler
+    from graph.registry import Registry
+    from graph.store import Store
 
 
 @dataclass(frozen=True, slots=True)
