@@ -108,7 +108,7 @@ class Paths:
     def find(self, kind: str, name: str) -> Path:
         """The file of that name. Raises PathError, naming those there are, if there is none."""
         for root in self.roots(kind):
-            path = _inside(root, name, f"models/{kind}")
+            path = confined(root, name, f"models/{kind}")
             if path.is_file():
                 return path
         raise PathError(f"no file {name!r} in models/{kind}; there are: {some(self.list(kind))}")
@@ -119,7 +119,7 @@ class Paths:
         """The path that "picture.png" or "picture.png [output]" means, which need not exist."""
         mark = ANNOTATION.search(name)
         where = mark[1] if mark else default
-        return _inside(self.folders[where], name[: mark.start()] if mark else name, where)
+        return confined(self.folders[where], name[: mark.start()] if mark else name, where)
 
     def find_annotated(self, name: str, default: Where = "input") -> Path:
         """As annotated(), of a file that is there. Raises PathError, naming those there are, if there is none."""
@@ -151,7 +151,7 @@ class Paths:
             prefix = prefix.replace(f"%{key}%", str(value))
         for key, value in two_digits.items():
             prefix = prefix.replace(f"%{key}%", f"{value:02}")
-        path, full = PurePath(prefix), _inside(self.folders[where], prefix, where)
+        path, full = PurePath(prefix), confined(self.folders[where], prefix, where)
         return Series(full.parent if path.name else full, path.name, path.parent, where, ledger)
 
     # -- contents
@@ -195,8 +195,11 @@ def _changed_ns(folder: str) -> int:
         return -1
 
 
-def _inside(root: Path, name: str | PurePath, what: str) -> Path:
-    """`root`/`name`, if that lies below root; links are followed, since only the folder's owner can make them."""
+def confined(root: Path, name: str | PurePath, what: str) -> Path:
+    """`root`/`name`, if that lies below root; links are followed, since only the folder's owner can make them.
+
+    `what` names the folder to people. Raises PathError.
+    """
     path = PurePath(name)
     if "\0" in str(path):
         raise PathError(f"the name {str(path)!r} holds a zero byte; no file is called so")
