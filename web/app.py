@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import pkgutil
-from collections.abc import AsyncIterator
 
 from aiohttp import web
 
@@ -34,11 +33,12 @@ def make_app(settings: Settings, ready: asyncio.Future[Services]) -> web.Applica
             app.router.add_route(each.method, path, handler)
             if each.method == "GET":
                 app.router.add_route("HEAD", path, handler)
-    app.cleanup_ctx.append(connect_clients)
+    app.on_startup.append(connect_clients)
+    app.on_shutdown.append(disconnect_clients)
     return app
 
 
-async def connect_clients(app: web.Application) -> AsyncIterator[None]:
+async def connect_clients(app: web.Application) -> None:
     """The hub, from the first request on; it hears of jobs once there is a queue."""
     hub = app[HUB] = Hub(app[SETTINGS].preview_px)
 
@@ -50,8 +50,7 @@ async def connect_clients(app: web.Application) -> AsyncIterator[None]:
 
     app[READY].add_done_callback(open_hub)
 
-    async def say_good_bye(app: web.Application) -> None:
-        hub.close()
 
-    app.on_shutdown.append(say_good_bye)
-    yield
+async def disconnect_clients(app: web.Application) -> None:
+    """Say good-bye; those who are connected come back when the server does."""
+    app[HUB].close()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -12,7 +12,10 @@ from graph.effects import Effects
 from graph.library import Session, Surroundings
 from graph.paths import Paths
 from graph.registry import Registry
-from tests.graph import toys
+from tests.graph import scheduler_toys, toys
+from tests.graph.scheduler_toys import World
+from tests.graph.toys import Gate, Log
+from tests.web import toys as web_toys
 from web.app import make_app
 from web.declare import READY
 from web.opening import services
@@ -20,6 +23,7 @@ from web.services import Pack, Services
 from web.settings import Settings
 
 Client = TestClient[Any, Any]
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -27,8 +31,8 @@ async def serving(
     base: Path, *, registry: Registry | None = None, packs: tuple[Pack, ...] = (), **settings: Any
 ) -> AsyncIterator[tuple[Client, Services]]:
     """A client of a server whose folders lie below `base`; `settings` are those of web.settings.Settings."""
-    registry = registry or Registry.scan_module(toys)
-    surroundings = Surroundings()
+    registry = registry or toy_classes()
+    surroundings = Surroundings(resources=[Log(), Gate(), World()])
     with Session(registry, Paths(base), surroundings, effects=Effects()) as session:
         async with services(session, surroundings, base / "queue.sqlite", packs=packs) as found:
             ready: asyncio.Future[Services] = asyncio.get_running_loop().create_future()
@@ -37,3 +41,14 @@ async def serving(
             assert app[READY] is ready
             async with TestClient(TestServer(app)) as client:
                 yield client, found
+
+
+def toy_classes() -> Registry:
+    """The node classes of all toys."""
+    modules = (toys, scheduler_toys, web_toys)
+    return Registry(*(cls for module in modules for cls in Registry.scan_module(module).values()))
+
+
+def resource(services: Services, kind: type[T]) -> T:
+    """What the toys of that server share, such as its World."""
+    return next(each for each in services.surroundings.resources if isinstance(each, kind))
