@@ -39,8 +39,8 @@ class EventStore(Protocol):
     def add_events(self, job_id: str, events: Sequence[tuple[int, str, str]]) -> Future[None]:
         """Keep these, as (sequence, kind, JSON); the future is done when they are on disk."""
 
-    def events(self, job_id: str, after: int) -> Iterable[tuple[int, str]]:
-        """Those with higher numbers, in order."""
+    def events(self, job_id: str, after: int, limit: int = -1) -> Iterable[tuple[int, str]]:
+        """Those with higher numbers, in order; of these the first `limit`, or all."""
 
 
 @dataclass(slots=True)
@@ -131,17 +131,20 @@ class Journal:
 
     # -- reading
 
-    def since(self, job_id: str, sequence: int) -> list[Numbered]:
-        """What came after that number, in order; of progress the last of each running node. Reads the store."""
+    def since(self, job_id: str, sequence: int, limit: int | None = None) -> list[Numbered]:
+        """What came after that number, in order; of progress the last of each running node. Reads the store.
+
+        With a limit the first so many of it, and what follows is there for those who ask after the last of these.
+        """
         with self._changed:  # before the store: what is written meanwhile is found twice rather than not at all
             line = self._lines.get(job_id, _Line())
             recent = [each for each in (*self._writing, *self._unwritten) if each.job_id == job_id]
             recent += line.progress.values()
         found = {each.sequence: each for each in recent if each.sequence > sequence}
-        for number, text in self._store.events(job_id, sequence):
+        for number, text in self._store.events(job_id, sequence, -1 if limit is None else limit):
             if number not in found and (kept := from_json(text)) is not None:
                 found[number] = Numbered(job_id, number, *kept)
-        return [found[number] for number in sorted(found)]
+        return [found[number] for number in sorted(found)[:limit]]
 
     def subscribe(self, callback: Callable[[Numbered], object]) -> None:
         """Have it called with every event from now on, in a thread of its own, where it may be slow and may raise.

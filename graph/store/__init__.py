@@ -237,15 +237,33 @@ class Store:
         with self._reading() as db:
             return self._page(db, lists.listed(db, states, client, newest_first, by, limit, after, offset), limit)
 
-    def search(self, text: str, *, limit: int = 100, after: int | None = None) -> Page:
-        """Jobs, the newest first, in whose prompts every one of these words begins a word; without words, any job.
+    def search(
+        self,
+        text: str,
+        *,
+        states: Sequence[JobState] | None = None,
+        client: str | None = None,
+        newest_first: bool = True,
+        limit: int = 100,
+        after: int | None = None,
+        offset: int = 0,
+    ) -> Page:
+        """Jobs as from list(), in whose prompts every one of these words begins a word; without words, any job.
 
         Found are ids, classes and titles of nodes, and the texts and numbers of their inputs.
         """
         if not text.strip():
-            return self.list(limit=limit, after=after)
+            return self.list(
+                states=states, client=client, newest_first=newest_first, limit=limit, after=after, offset=offset
+            )
         with self._reading() as db:
-            return self._page(db, lists.searched(db, text, limit, after), limit)
+            found = lists.searched(db, text, states, client, newest_first, limit, after, offset)
+            return self._page(db, found, limit)
+
+    def count(self, *, states: Sequence[JobState] | None = None, client: str | None = None, text: str = "") -> int:
+        """How many jobs list() has in all, or search() with a text."""
+        with self._reading() as db:
+            return lists.count(db, text, states, client)
 
     def _page(self, db: sqlite3.Connection, found: lists.Found, limit: int) -> Page:
         read = jobs.read(db, [seq for _, seq in found])
@@ -268,11 +286,14 @@ class Store:
 
         return self._writer.put(write)
 
-    def events(self, job_id: str, after: int = 0) -> Events:
-        """The events of a job whose number is greater, in order."""
+    def events(self, job_id: str, after: int = 0, limit: int = -1) -> Events:
+        """The events of a job whose number is greater, in order; of these the first `limit`, or all."""
         with self._reading() as db:
-            query = "SELECT number, body FROM events JOIN jobs USING (seq) WHERE id = ? AND number > ? ORDER BY number"
-            return db.execute(query, (job_id, after)).fetchall()
+            query = (
+                "SELECT number, body FROM events JOIN jobs USING (seq) WHERE id = ? AND number > ? "
+                "ORDER BY number LIMIT ?"
+            )
+            return db.execute(query, (job_id, after, limit)).fetchall()
 
     def milestones(self, job_ids: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Events]:
         """The events of these kinds of each of these jobs, in order; a job of which there are none is left out."""

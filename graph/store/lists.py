@@ -48,13 +48,56 @@ def listed(
     return db.execute(f"{query} ORDER BY 1 {way} LIMIT ? OFFSET ?", (*chain(*parts), limit, offset)).fetchall()
 
 
-def searched(db: sqlite3.Connection, text: str, limit: int, after: int | None) -> Found:
+def searched(
+    db: sqlite3.Connection,
+    text: str,
+    states: Sequence[JobState] | None,
+    client: str | None,
+    newest_first: bool,
+    limit: int,
+    after: int | None,
+    offset: int,
+) -> Found:
     """See Store.search()."""
     query = search.query(text)
     if query is None:
         return []
-    select = "SELECT rowid, rowid FROM words WHERE words MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
-    return db.execute(select, (query, 2**62 if after is None else after, limit)).fetchall()
+    way, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
+    tables, values = _matching(query, states, client)
+    if after is not None:
+        tables += f" AND words.rowid {beyond} ?"
+        values.append(after)
+    select = f"SELECT words.rowid, words.rowid FROM {tables} ORDER BY words.rowid {way} LIMIT ? OFFSET ?"
+    return db.execute(select, (*values, limit, offset)).fetchall()
+
+
+def count(db: sqlite3.Connection, text: str, states: Sequence[JobState] | None, client: str | None) -> int:
+    """See Store.count()."""
+    if text.strip():
+        query = search.query(text)
+        if query is None:
+            return 0
+        tables, values = _matching(query, states, client)
+        return int(db.execute(f"SELECT count(*) FROM {tables}", values).fetchone()[0])
+    wanted = [state for state in STATES if states is None or state in states]
+    among = f"WHERE state IN ({', '.join('?' * len(wanted))})"
+    if client is None:
+        return int(db.execute(f"SELECT coalesce(sum(jobs), 0) FROM totals {among}", wanted).fetchone()[0])
+    return int(db.execute(f"SELECT count(*) FROM jobs {among} AND client = ?", (*wanted, client)).fetchone()[0])
+
+
+def _matching(query: str, states: Sequence[JobState] | None, client: str | None) -> tuple[str, list[str | int]]:
+    """Tables and conditions of a search, and the values in them. Jobs are looked at only if a condition asks."""
+    conditions = ["words MATCH ?"]
+    values: list[str | int] = [query]
+    if states is not None:
+        conditions.append(f"state IN ({', '.join('?' * len(states))})")
+        values += states
+    if client is not None:
+        conditions.append("client = ?")
+        values.append(client)
+    tables = "words" if len(conditions) == 1 else "words CROSS JOIN jobs ON jobs.seq = words.rowid"
+    return f"{tables} WHERE {' AND '.join(conditions)}", values
 
 
 def milestones(

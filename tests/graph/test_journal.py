@@ -229,6 +229,21 @@ def test_what_was_missed_is_told_in_order_written_or_not(store: Store) -> None:
     assert journal.since("a", 0) == expected
 
 
+@pytest.mark.parametrize("linger_s", [0.0, PATIENCE_S])
+def test_what_was_missed_comes_in_parts_to_those_who_want_no_more_at_once(store: Store, linger_s: float) -> None:
+    journal = Journal(store, linger_s=linger_s)
+    for event in MILESTONES[:-1]:
+        journal.put("a", event)
+    journal.put("a", progress(1, "9"))
+    whole, parts, last = journal.since("a", 0), [], 0
+    while part := journal.since("a", last, 5):
+        assert len(part) <= 5
+        parts += part
+        last = part[-1].sequence
+    assert parts == whole
+    journal.close()
+
+
 def test_of_progress_the_last_of_each_running_node_is_told(journal: Journal) -> None:
     journal.put("a", RunStarted("a", ("1", "2")))
     for value in (1, 2, 3):

@@ -108,6 +108,35 @@ def test_pages_of_a_search(tmp_path: Path) -> None:
     assert third.after is None
 
 
+def test_a_search_among_jobs_of_a_state_or_client_finds_and_counts_these(tmp_path: Path) -> None:
+    with Store(tmp_path / "queue.sqlite") as store:
+        for number in range(6):
+            store.add(
+                JobRequest(str(number), {"1": node(text="harbour" if number else "sea")}, client="ab"[number % 2])
+            ).result()
+        for job_id in "345":
+            store.start(job_id).result()
+        store.finish("4", "failed", "It failed.").result()
+        for asked, ids in [
+            ({}, "54321"),
+            ({"client": "a"}, "42"),
+            ({"states": ("running",)}, "53"),
+            ({"states": ("running", "failed"), "client": "a"}, "4"),
+            ({"states": ()}, ""),
+            ({"newest_first": False}, "12345"),
+        ]:
+            page = store.search("harb", **asked)  # type: ignore[arg-type]
+            assert "".join(job.request.id for job in page.jobs) == ids
+            asked.pop("newest_first", None)
+            assert store.count(text="harb", **asked) == len(ids)  # type: ignore[arg-type]
+            of_all = store.list(**asked)  # type: ignore[arg-type]
+            assert store.count(**asked) == len(of_all.jobs) == len(store.search(" ", **asked).jobs)  # type: ignore[arg-type]
+        assert [job.request.id for job in store.search("harb", limit=2, offset=3).jobs] == ["2", "1"]
+        first = store.search("harb", newest_first=False, limit=2)
+        assert [job.request.id for job in store.search("harb", newest_first=False, after=first.after).jobs] == [*"345"]
+        assert store.count(text="!!!") == 0
+
+
 def test_a_picture_within_a_prompt_is_not_indexed_whole(tmp_path: Path) -> None:
     text = "begin " + "x" * VALUE_CHARS + " end"
     with Store(tmp_path / "queue.sqlite") as store:
