@@ -18,6 +18,7 @@ from graph.cache.disk import DiskCache
 from graph.cache.memory import MemoryCache
 from graph.cache.tiered import TieredCache
 from graph.document import Document
+from graph.effects import Effects
 from graph.engine import Engine
 from graph.events import Sink
 from graph.explain import conclude, explain
@@ -84,12 +85,14 @@ class Session:
         disk_bytes: int = DISK_BYTES,
         explain: bool = False,
         limit_s: float | None = None,
+        effects: Effects | None = None,
     ) -> None:
         """`registry`: the classes of workflows that bring none along; `paths`: by default those of the current folder.
 
         Results and the networks beside them are kept in up to `memory_bytes`, by default half of the machine's memory,
         and with `cache_dir` results are kept there in up to `disk_bytes` for later sessions.
         `explain`: each Result says why its nodes ran or not. `limit_s`: how long a node, or one of its steps, may take.
+        `effects`: where output nodes are remembered whose files need not be saved again.
         """
         around = surroundings or Surroundings()
         self.registry = registry if registry is not None else Registry()
@@ -107,6 +110,7 @@ class Session:
         self.engine = Engine(
             lanes, cache, self.paths, registry=self.registry, resources=around.resources,
             lane_resources=around.lane_resources, code=around.code, environment=around.environment, guard=around.guard,
+            effects=effects,
             relief=None if around.relief is None else partial(relieve, around.relief, memory),
         )  # fmt: skip
 

@@ -125,6 +125,16 @@ class Scheduler:
         """Ids of the jobs under way, the oldest first."""
         return list(self._active)
 
+    @property
+    def remaining(self) -> int:
+        """How many jobs wait or are under way."""
+        return len(self._waiting) + len(self._active)
+
+    def client_of(self, job_id: str) -> str | None:
+        """Whose a job under way is; None if it is not under way."""
+        active = self._active.get(job_id)
+        return None if active is None else active.turn.client
+
     # -- what may be asked for. A caller that gives up in the middle does not break what it began.
 
     async def submit(self, request: JobRequest) -> Job:
