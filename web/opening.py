@@ -42,7 +42,6 @@ async def services(
     journal = Journal(store)
     scheduler = Scheduler(
         store, session.engine.run, reader.plan, journal, models=reader.models, at_once=at_once,
-        waiting_most=waiting_most,
     )  # fmt: skip
     for notice in store.notices:
         log.warning("%s", notice)
@@ -54,7 +53,7 @@ async def services(
             session.registry, session.paths, session, surroundings, reader, store, journal, scheduler, packs
         )  # fmt: skip
     finally:
-        await scheduler.close(within_s=within_s)
+        await scheduler.close()
         await asyncio.to_thread(empty, temp)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from graph.events import NodeBlocked, NodeFailed
+from graph.events import NodeBlocked, NodeFailed, NodeFinished, NodesCached, NodeStarted
 from graph.jobs import Job
 from graph.problems import Problem, some
 from graph.queue.events import PastError
+from graph.queue.journal import Numbered
 
 Message = dict[str, Any]
 
@@ -102,22 +103,22 @@ def queue_item(job: Job) -> QueueItem:
     return (job.number, request.id, dict(request.prompt), extra_data, list(request.targets or ()))
 
 
-def history_entry(job: Job, events: Iterable[tuple[Any, float]]) -> HistoryEntry:
-    """A job that is over, with those of its (event, time) that HISTORY_EVENTS names."""
+def history_entry(job: Job, events: Iterable[Numbered]) -> HistoryEntry:
+    """A job that is over, with those of its events that HISTORY_EVENTS names."""
     job_id = job.request.id
     ended_s = job.ended_s or job.created_s
     cached: list[str] = []
     failed: tuple[NodeFailed, float] | None = None
     begun: dict[str, str] = {}
-    for event, at_s in events:
-        match type(event).__name__:
-            case "NodesCached":
+    for _, _, event, at_s in events:
+        match event:
+            case NodesCached():
                 cached += event.node_ids
-            case "NodeStarted":
+            case NodeStarted():
                 begun[event.node_id] = event.class_type
-            case "NodeFinished":
+            case NodeFinished():
                 begun.pop(event.node_id, None)
-            case "NodeFailed":
+            case NodeFailed():
                 failed = failed or (event, at_s)
     messages = [execution_start(job_id, job.started_s or job.created_s)] if job.started_s else []
     if job.started_s:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -38,6 +38,9 @@ class EventStore(Protocol):
 
     def add_events(self, job_id: str, events: Sequence[tuple[int, str, str]]) -> Future[None]:
         """Keep these, as (sequence, kind, JSON); the future is done when they are on disk."""
+
+    def milestones(self, job_ids: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Sequence[tuple[int, str]]]:
+        """Those of certain kinds, by job, in order."""
 
     def events(self, job_id: str, after: int, limit: int = -1) -> Iterable[tuple[int, str]]:
         """Those with higher numbers, in order; of these the first `limit`, or all."""
@@ -145,6 +148,21 @@ class Journal:
             if number not in found and (kept := from_json(text)) is not None:
                 found[number] = Numbered(job_id, number, *kept)
         return [found[number] for number in sorted(found)[:limit]]
+
+    def milestones(self, job_ids: Sequence[str], kinds: Sequence[str]) -> dict[str, list[Numbered]]:
+        """Events of certain kinds of several jobs, in order, none of progress. Reads the store, but no others."""
+        wanted = set(job_ids)
+        with self._changed:
+            recent = [each for each in (*self._writing, *self._unwritten) if each.job_id in wanted]
+        found: dict[str, dict[int, Numbered]] = {job_id: {} for job_id in job_ids}
+        for each in recent:
+            if type(each.event).__name__ in kinds:
+                found[each.job_id][each.sequence] = each
+        for job_id, rows in self._store.milestones(job_ids, kinds).items():
+            for number, text in rows:
+                if number not in found[job_id] and (kept := from_json(text)) is not None:
+                    found[job_id][number] = Numbered(job_id, number, *kept)
+        return {job_id: [events[number] for number in sorted(events)] for job_id, events in found.items()}
 
     def subscribe(self, callback: Callable[[Numbered], object]) -> None:
         """Have it called with every event from now on, in a thread of its own, where it may be slow and may raise.

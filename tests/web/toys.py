@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from graph import UNFINISHED, Context, Int, Node, Stepper, Unfinished
+from graph import UNFINISHED, Context, Int, Node, Stepper, Text, Unfinished
+from tests.graph.scheduler_toys import PATIENCE_S, World
 
 
 @dataclass
@@ -19,8 +20,9 @@ class Dot:
 
 
 class PaintingSteps:
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, gate: str) -> None:
         self.steps = steps
+        self.gate = gate
         self.done = 0
 
     def start(self, ctx: Context) -> None:
@@ -28,6 +30,8 @@ class PaintingSteps:
 
     def step(self) -> int | Unfinished:
         self.done += 1
+        if self.done == self.steps and self.gate:
+            self.ctx.resource(World).gates[self.gate].open.wait(PATIENCE_S)
         self.ctx.progress(self.done, self.steps, Dot(self.done))
         return UNFINISHED if self.done < self.steps else self.done
 
@@ -36,11 +40,12 @@ class PaintingSteps:
 
 
 class Paint(Node[int], category="toys"):
-    """Shows what it is at."""
+    """Shows what it is at; before its last step it may wait at a gate."""
 
     steps: int = Int(default=3)
+    gate: str = Text(default="", optional=True)
 
     lane = "device"
 
     def stepper(self) -> Stepper[int]:
-        return PaintingSteps(self.steps)
+        return PaintingSteps(self.steps, self.gate)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from graph.jobs import OVER, Job
-from graph.queue.events import from_json
+from graph.queue.journal import Journal, Numbered
 from graph.store import Store
 from web import protocol
 from web.declare import Call, route
@@ -38,7 +38,7 @@ class HistoryChange(msgspec.Struct):
 @route("GET", "/history", answers={200: History})
 async def show_history(call: Call, query: HistoryQuery) -> web.Response:
     """Jobs that are over by id, the oldest first; without `max_items` the last thousand."""
-    store = call.services.store
+    store, journal = call.services.store, call.services.journal
     limit = ENTRIES_USUAL if query.max_items is None or query.max_items < 0 else query.max_items
     limit = min(limit, ENTRIES_MOST)
 
@@ -47,9 +47,9 @@ async def show_history(call: Call, query: HistoryQuery) -> web.Response:
             return {}
         if query.offset is None or query.offset < 0:
             page = store.list(states=OVER, by="ended", limit=limit)
-            return _entries(store, reversed(page.jobs))
+            return _entries(journal, reversed(page.jobs))
         page = store.list(states=OVER, by="ended", newest_first=False, limit=limit, offset=min(query.offset, 2**53))
-        return _entries(store, page.jobs)
+        return _entries(journal, page.jobs)
 
     return await call.json(await asyncio.to_thread(look_up))
 
@@ -57,11 +57,11 @@ async def show_history(call: Call, query: HistoryQuery) -> web.Response:
 @route("GET", "/history/{job_id}", answers={200: History})
 async def show_entry(call: Call, job_id: str) -> web.Response:
     """One job that is over; an empty object for any other, as clients of this route expect. See also /jobs/{id}."""
-    store = call.services.store
+    store, journal = call.services.store, call.services.journal
 
     def look_up() -> History:
         job = store.get(job_id)
-        return _entries(store, [job] if job is not None and job.state in OVER else [])
+        return _entries(journal, [job] if job is not None and job.state in OVER else [])
 
     return await call.json(await asyncio.to_thread(look_up))
 
@@ -82,14 +82,13 @@ def _is_over(store: Store, job_id: str) -> bool:
     return job is not None and job.state in OVER
 
 
-def _entries(store: Store, jobs: Iterable[Job]) -> History:
+def _entries(journal: Journal, jobs: Iterable[Job]) -> History:
     """As the wire has them. Jobs that were cancelled before they began are not part of this history."""
     shown = [job for job in jobs if job.started_s is not None or job.state != "cancelled"]
-    events: dict[str, list[tuple[Any, float]]] = {}
+    events: dict[str, list[Numbered]] = {}
     for kinds, wanted in (
         (protocol.HISTORY_EVENTS, [job.request.id for job in shown if job.state != "cancelled"]),
         (protocol.INTERRUPTED_EVENTS, [job.request.id for job in shown if job.state == "cancelled"]),
     ):
-        for job_id, rows in store.milestones(wanted, kinds).items():
-            events[job_id] = [found for _, text in rows if (found := from_json(text)) is not None]
+        events |= journal.milestones(wanted, kinds)
     return {job.request.id: protocol.history_entry(job, events.get(job.request.id, ())) for job in shown}

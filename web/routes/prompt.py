@@ -32,7 +32,9 @@ class PromptBody(msgspec.Struct):
 
     prompt: dict[str, Any] | None = None
     prompt_id: Annotated[Any, msgspec.Meta(description="the job's id; none: a fresh one")] = None
-    client_id: Annotated[str | None, msgspec.Meta(max_length=ID_MOST, description="who is told of progress")] = None
+    client_id: Annotated[
+        Annotated[str, msgspec.Meta(max_length=ID_MOST)] | None, msgspec.Meta(description="who is told of progress")
+    ] = None
     extra_data: Annotated[
         dict[str, Any] | None,
         msgspec.Meta(description="kept with the job; extra_pnginfo goes into what is saved, credentials are dropped"),
