@@ -22,7 +22,7 @@ from graph.node import Unfinished
 from graph.paths import Paths
 from graph.preview import Preview
 from lab.toy import ToyModel
-from nodes.previews import LatentPreview
+from nodes.previews import LatentPreview, preview_of
 from nodes.sampling import DenoisingSteps, KSampler
 from nodes.surroundings import surroundings
 from tests.diffusion.stand_in import TINY
@@ -81,6 +81,27 @@ def test_a_preview_keeps_its_colours_and_sides() -> None:
         found = picture.getpixel(place)
         assert isinstance(found, tuple)
         assert max(abs(one - other) for one, other in zip(found, colour, strict=True)) <= 3
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1"])
+@pytest.mark.parametrize(("kind", "expected"), [("JPEG", "JPEG"), ("PNG", "PNG"), ("WEBP", "JPEG")])
+def test_what_packs_show_goes_out_in_their_format(mode: str, kind: str, expected: str) -> None:
+    preview = preview_of((kind, PIL.Image.new(mode, (40, 20)), None))
+    assert isinstance(preview, Preview)
+    picture = PIL.Image.open(io.BytesIO(preview.encode(512)[1]))
+    assert (picture.format, picture.size) == (expected, (40, 20))
+
+
+@pytest.mark.parametrize(("own", "asked", "side"), [(None, 512, 300), (100, 512, 100), (100, 50, 50), (None, 1, 1)])
+def test_what_packs_show_is_no_larger_than_either_side_wants(own: int | None, asked: int, side: int) -> None:
+    preview = preview_of(("PNG", PIL.Image.new("RGB", (300, 3)), own))
+    assert preview is not None
+    assert PIL.Image.open(io.BytesIO(preview.encode(asked)[1])).size == (side, max(1, side // 100))
+
+
+@pytest.mark.parametrize("given", [None, "text", b"bytes", ("JPEG", "no picture", None), ("JPEG",), 3])
+def test_what_is_no_preview_is_none(given: object) -> None:
+    assert preview_of(given) is None
 
 
 # ── of samplers ───────────────────────────────────────────────────────────────────────────────────────────────────────
