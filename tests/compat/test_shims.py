@@ -2,12 +2,18 @@
 
 import contextvars
 import importlib
+import io
+from pathlib import Path
+from typing import Any
 
+import PIL.Image
 import pytest
 
 from compat import shims
-from compat.calls import enter
+from compat.calls import CONTEXT, enter
 from graph.given import Blocked
+from graph.paths import Paths
+from tests.nodes.conftest import RecordingContext
 
 
 @pytest.fixture(autouse=True)
@@ -179,3 +185,21 @@ def test_a_progress_bar_without_a_node_reports_to_nobody() -> None:
     assert bar.current == 3
     bar.update_absolute(1, 10)
     assert (bar.current, bar.total) == (1, 10)
+
+
+def test_a_progress_bar_hands_on_the_picture_that_it_is_given() -> None:
+    ctx: Any = RecordingContext(Paths(Path()))
+
+    def work() -> None:
+        CONTEXT.set(ctx)
+        bar = importlib.import_module("comfy.utils").ProgressBar(3)
+        bar.update_absolute(1, 3, ("PNG", PIL.Image.new("RGB", (30, 10)), 15))
+        bar.update_absolute(2, 3)
+
+    contextvars.copy_context().run(work)
+    assert ctx.reported == [(1, 3), (2, 3)]
+    shown, nothing = ctx.previews
+    assert nothing is None
+    kind, content = shown.encode(512)
+    with PIL.Image.open(io.BytesIO(content)) as picture:
+        assert (kind, picture.format, picture.size) == ("png", "PNG", (15, 5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from compat.calls import CONTEXT
+from nodes.previews import preview_of
 
 
 class ProgressBar:
@@ -26,4 +27,4 @@ class ProgressBar:
             self.total = total
         self.current = min(value, self.total)
         if self._context is not None:
-            self._context.progress(self.current, self.total, preview)
+            self._context.progress(self.current, self.total, preview_of(preview))
