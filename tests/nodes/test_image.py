@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -112,9 +113,10 @@ def test_previews_go_to_the_temp_folder_with_the_same_pixels(golden, ctx) -> Non
     for case in golden("PreviewImage"):
         ctx.shown.clear()
         PreviewImage(**case["inputs"]).run(ctx)
-        for (_, entry), output in zip(ctx.shown, case["outputs"], strict=True):
-            assert entry["type"] == "temp"
-            assert "_temp_" in entry["filename"]
+        for (key, entry), output in zip(ctx.shown, case["outputs"], strict=True):
+            assert key == "images"
+            assert re.fullmatch(r"ComfyUI_temp_[a-z]{5}_0000\d_\.png", entry["filename"])
+            assert {**entry, "filename": ""} == {"filename": "", "subfolder": "", "type": "temp"}
             assert torch.equal(pixels(saved(ctx, entry)), output["value"]["pixels"][0])
 
 
