@@ -8,10 +8,11 @@ import pkgutil
 
 from aiohttp import web
 
-from web import routes
+from web import routes, security
 from web.declare import HUB, READY, SETTINGS, Route, handler_of, routes_of
 from web.errors import answer_errors
 from web.hub import Hub
+from web.pictures import AT_ONCE, TURN
 from web.services import Services
 from web.settings import Settings
 
@@ -24,10 +25,14 @@ def declared_routes() -> list[Route]:
 
 def make_app(settings: Settings, ready: asyncio.Future[Services]) -> web.Application:
     """The application; `ready` is done once node classes can be used, or has the error that prevents it."""
-    app = web.Application(middlewares=[answer_errors], client_max_size=settings.upload_most_bytes)
+    declared = declared_routes()
+    guard = security.guard(settings, {each.path for each in declared if each.is_open})
+    app = web.Application(middlewares=[answer_errors, guard], client_max_size=settings.upload_most_bytes)
+    app.on_response_prepare.append(security.add_headers)
     app[SETTINGS] = settings
     app[READY] = ready
-    for each in declared_routes():
+    app[TURN] = asyncio.Semaphore(AT_ONCE)
+    for each in declared:
         handler = handler_of(each, settings)
         for path in (each.path, f"/api{each.path}") if each.twin else (each.path,):
             app.router.add_route(each.method, path, handler)
