@@ -12,6 +12,7 @@ from web import routes, security
 from web.declare import HUB, READY, SETTINGS, Route, handler_of, routes_of
 from web.errors import answer_errors
 from web.hub import Hub
+from web.listening import close_listeners, open_listeners
 from web.pictures import AT_ONCE, TURN
 from web.services import Services
 from web.settings import Settings
@@ -39,7 +40,9 @@ def make_app(settings: Settings, ready: asyncio.Future[Services]) -> web.Applica
             if each.method == "GET":
                 app.router.add_route("HEAD", path, handler)
     app.on_startup.append(connect_clients)
+    app.on_startup.append(open_listeners)
     app.on_shutdown.append(disconnect_clients)
+    app.on_shutdown.append(close_listeners)
     return app
 
 
