@@ -230,7 +230,8 @@ def test_an_upload_never_takes_the_place_of_another_picture_unasked(client: Clie
 @pytest.mark.parametrize("named", [True, False])
 def test_a_job_that_is_interrupted_says_so_and_the_next_one_runs(client: Client, named: bool) -> None:
     with client.listening(supports_preview_metadata=True) as socket:
-        prompt_id = client.queue(text_to_image("a melon", seed=1008, steps=ENDLESS))["prompt_id"]
+        text = f"a melon, {named}"
+        prompt_id = client.queue(text_to_image(text, seed=1008, steps=ENDLESS))["prompt_id"]
         client.hear(socket, prompt_id, until="progress")
         assert client.post("/interrupt", {"prompt_id": prompt_id} if named else None) == (200, None)
         heard = client.hear(socket, prompt_id)
@@ -239,10 +240,10 @@ def test_a_job_that_is_interrupted_says_so_and_the_next_one_runs(client: Client,
         ]  # fmt: skip
         said = heard.of("execution_interrupted")[0]
         assert (said["node_id"], said["node_type"]) == ("3", "KSampler")
-        assert set(said["executed"]) == {"4", "5", "6", "7"}
+        assert {"6"} <= set(said["executed"]) <= {"4", "5", "6", "7"}  # others may have had results already
         assert heard.remaining[-1] == 0
         assert "execution_success" not in heard.order
-        following = client.queue(text_to_image("a melon", seed=1008))["prompt_id"]
+        following = client.queue(text_to_image(text, seed=1008))["prompt_id"]
         assert client.hear(socket, following).of("execution_success")
     entry = client.get(f"/history/{prompt_id}")[prompt_id]
     assert (entry["status"]["status_str"], entry["status"]["completed"]) == ("error", False)
