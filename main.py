@@ -180,7 +180,7 @@ def load_for_serving(options: argparse.Namespace) -> Loaded:
     from web.services import Pack
 
     house = House(options)
-    found = house.surroundings(previews=not options.no_previews)
+    found = house.surroundings(previews=True)
     packs = [Pack(each.name, each.path, each.web) for each in house.packs if each.problem is None]
     return Loaded(house.session(found, effects=Effects()), found, packs)
 

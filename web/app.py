@@ -48,7 +48,7 @@ def make_app(settings: Settings, ready: asyncio.Future[Services]) -> web.Applica
 
 async def connect_clients(app: web.Application) -> None:
     """The hub, from the first request on; it hears of jobs once there is a queue."""
-    hub = app[HUB] = Hub(app[SETTINGS].preview_px)
+    hub = app[HUB] = Hub(app[SETTINGS])
 
     def open_hub(ready: asyncio.Future[Services]) -> None:
         if not ready.cancelled() and ready.exception() is None:

@@ -18,6 +18,7 @@ from graph.queue.journal import Numbered
 from graph.queue.scheduler import Scheduler
 from web import protocol
 from web.protocol import Message
+from web.settings import PreviewsFor, Settings
 from web.socket import Socket
 from web.telling import Telling
 
@@ -42,8 +43,9 @@ class Hub:
     about a client's jobs are in the order as if they did: those of a job begin when those of the one before have ended.
     """
 
-    def __init__(self, preview_px: int) -> None:
-        self._preview_px = preview_px
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._previews: dict[str, PreviewsFor] = {}  # of the jobs that say it themselves
         self._sockets: defaultdict[str, list[Socket]] = defaultdict(list)
         self._lines: defaultdict[str, Line] = defaultdict(Line)
         self._clients: dict[str, str] = {}  # of the jobs under way
@@ -58,6 +60,10 @@ class Hub:
     def open(self, scheduler: Scheduler) -> None:
         """The queue is there."""
         self._scheduler = scheduler
+
+    def show_previews(self, job_id: str, who: PreviewsFor) -> None:
+        """Who shall get previews of a job that will come, other than of the rest."""
+        self._previews[job_id] = who
 
     # -- events of jobs
 
@@ -82,6 +88,8 @@ class Hub:
 
     def _tell(self, entry: Numbered) -> None:
         job_id, event = entry.job_id, entry.event
+        if isinstance(event, JobFinished | JobDeleted):
+            self._previews.pop(job_id, None)
         if isinstance(event, JobStarted):
             self._clients[job_id] = event.client
             self._lines[event.client].tellings[job_id] = Telling(job_id, event.client)
@@ -112,7 +120,7 @@ class Hub:
         sockets = self._sockets.get(telling.client, ())
         if isinstance(event, JobStarted):
             self.tell_status()
-        if isinstance(event, NodeProgress) and isinstance(event.preview, Preview) and sockets:
+        if isinstance(event, NodeProgress) and any(self._sees_previews(each, entry.job_id) for each in sockets):
             self._draw(entry)
         nobody = not protocol.session_of(telling.client)
         for message in telling.messages(entry):
@@ -134,6 +142,8 @@ class Hub:
         event = entry.event
         assert isinstance(event, NodeProgress)
         key = entry.job_id, event.node_id
+        if not isinstance(event.preview, Preview):
+            return
         if key in self._drawing:
             self._drawing[key] = entry
             return
@@ -149,12 +159,19 @@ class Hub:
                 event = entry.event
                 assert isinstance(event, NodeProgress)
                 assert isinstance(event.preview, Preview)
-                image_type, picture = await asyncio.to_thread(event.preview.encode, self._preview_px)
+                image_type, picture = await asyncio.to_thread(event.preview.encode, self._settings.preview_px)
                 self._put_preview(entry.job_id, event, image_type, picture)
         except Exception:
             log.exception("A preview of node %s cannot be shown.", key[1], extra={"job_id": key[0], "node_id": key[1]})
         finally:
             del self._drawing[key]
+
+    def _sees_previews(self, socket: Socket, job_id: str) -> bool:
+        match self._previews.get(job_id, self._settings.previews):
+            case "known":
+                return bool(socket.features.get("supports_preview_metadata"))
+            case who:
+                return who == "all"
 
     def _put_preview(self, job_id: str, event: NodeProgress, image_type: str, picture: bytes) -> None:
         client = self._clients.get(job_id)
@@ -162,6 +179,8 @@ class Hub:
             return  # the node is done: its picture comes itself
         parent_id = self._lines[client].tellings[job_id].parents.get(event.node_id)
         for socket in self._sockets.get(client, ()):
+            if not self._sees_previews(socket, job_id):
+                continue
             if socket.features.get("supports_preview_metadata"):
                 frame = protocol.preview_with_metadata(
                     job_id, event.node_id, event.display_id, parent_id, image_type, picture

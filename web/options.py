@@ -47,7 +47,11 @@ def add_options(serve: argparse.ArgumentParser) -> None:
     pages = serve.add_argument_group("what it shows")
     pages.add_argument("--front-end", type=Path, metavar="DIR", help="the static folder of a front-end to serve")
     pages.add_argument("--preview-size", type=int, default=512, metavar="PX", help="the longer side (default: 512)")
-    pages.add_argument("--no-previews", action="store_true", help="do not show pictures while they are being made")
+    pages.add_argument(
+        "--previews", choices=["none", "known", "all"], default="known",
+        help="send pictures of work in progress to nobody, to clients that know of them, or to all, of which some "
+        "take every picture for a result (default: known). A prompt can say otherwise for itself",
+    )  # fmt: skip
     pages.add_argument("--log", choices=["text", "json"], default="text", help="how log lines look (default: text)")
     queue = serve.add_argument_group("the queue")
     queue.add_argument(
@@ -98,6 +102,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         upload_most_bytes=int(options.max_upload_size * MEGABYTE),
         front_end=options.front_end and options.front_end.absolute(),
         preview_px=options.preview_size,
+        previews=options.previews,
     )
 
 

@@ -17,6 +17,7 @@ from graph.jobs import Job
 from graph.problems import Problem, some
 from graph.queue.events import PastError
 from graph.queue.journal import Numbered
+from web.settings import PreviewsFor
 
 Message = dict[str, Any]
 
@@ -36,6 +37,12 @@ def user_of(client: str) -> str:
 def session_of(client: str) -> str:
     """What the wire calls client id; "" if there was none."""
     return client.partition("/")[2]
+
+
+def previews_of(extra_data: Mapping[str, Any]) -> PreviewsFor | None:
+    """Who shall see previews, if a prompt's extra data say so."""
+    method = extra_data.get("preview_method")
+    return "none" if method == "none" else "all" if method in {"auto", "latent2rgb", "taesd"} else None
 
 
 # ── bodies ────────────────────────────────────────────────────────────────────────────────────────────────────────────

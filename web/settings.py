@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 MEGABYTE = 2**20
+
+PreviewsFor = Literal["none", "known", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Settings:
     json_most_bytes: int = 32 * MEGABYTE
     front_end: Path | None = None  # the static folder of a front-end
     preview_px: int = 512  # the longer side of previews
+    previews: PreviewsFor = "known"  # clients that say that they know them
 
     @property
     def users(self) -> Path:

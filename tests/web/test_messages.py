@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from tests.graph.scheduler_toys import World
@@ -50,9 +51,11 @@ async def until_end(socket: ClientWebSocketResponse, job_id: str) -> list[Said]:
                 return said
 
 
-async def send(client: Client, name: str, **nodes: tuple[str, dict[str, Any]]) -> str:
+async def send(
+    client: Client, name: str, extra_data: dict[str, Any] | None = None, **nodes: tuple[str, dict[str, Any]]
+) -> str:
     prompt = {each: {"class_type": class_type, "inputs": inputs} for each, (class_type, inputs) in nodes.items()}
-    answer = await client.post("/prompt", json={"prompt": prompt, "client_id": name})
+    answer = await client.post("/prompt", json={"prompt": prompt, "client_id": name, "extra_data": extra_data})
     assert answer.status == 200, await answer.text()
     return str((await answer.json())["prompt_id"])
 
@@ -209,7 +212,7 @@ def test_jobs_of_one_client_are_told_one_after_another_though_they_run_at_once(t
 
 def test_previews_come_with_metadata_to_clients_that_know_it_and_plain_to_others(tmp_path: Path) -> None:
     async def check() -> None:
-        async with serving(tmp_path, preview_px=99) as (client, services):
+        async with serving(tmp_path, preview_px=99, previews="all") as (client, services):
             knowing = await connect(client, "me", supports_preview_metadata=True)
             plain = await connect(client, "me")
             painted = {"7": ("Paint", {"steps": 3, "gate": "last"}), "8": ("Show", {"value": ["7", 0]})}
@@ -227,6 +230,38 @@ def test_previews_come_with_metadata_to_clients_that_know_it_and_plain_to_others
             assert frame[8 + length :].endswith(b" of 99")
             assert plain_frame[:8] == struct.pack(">II", 1, 1)
             assert plain_frame[8:].startswith(b"picture ")
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("setting", "of_prompt", "knowing", "plain"),
+    [
+        ("known", None, True, False),
+        ("none", None, False, False),
+        ("known", "none", False, False),
+        ("known", "auto", True, True),
+        ("none", "latent2rgb", True, True),
+        ("all", "none", False, False),
+        ("all", "other", True, True),
+    ],
+)
+def test_who_sees_previews_is_set_for_all_and_by_a_prompt_for_itself(
+    tmp_path: Path, setting: str, of_prompt: str | None, knowing: bool, plain: bool
+) -> None:
+    async def check() -> None:
+        async with serving(tmp_path, previews=setting) as (client, services):
+            sockets = [await connect(client, "me", supports_preview_metadata=True), await connect(client, "me")]
+            extra = {} if of_prompt is None else {"preview_method": of_prompt}
+            painted = {"7": ("Paint", {"steps": 3, "gate": "last"}), "8": ("Show", {"value": ["7", 0]})}
+            job_id = await send(client, "me", extra, **painted)
+            for socket, sees in zip(sockets, (knowing, plain), strict=True):
+                if sees:
+                    await picture(socket)
+            resource(services, World).open("last")
+            said = [await until_end(socket, job_id) for socket in sockets]
+            for each, sees in zip(said, (knowing, plain), strict=True):
+                assert sees or "binary" not in short(each)
 
     asyncio.run(check())
 
@@ -251,7 +286,8 @@ def test_a_client_that_comes_back_hears_what_runs_and_how_it_ends(tmp_path: Path
             world = resource(services, World)
             socket = await connect(client, "me")
             job_id = await send(client, "me", a=("Held", {"name": "gate"}), b=("Show", {"value": ["a", 0]}))
-            await world.reached("gate")
+            while one(await told(socket)) != "executing a":
+                pass
             await socket.close()
             again = await connect(client, "me")
             assert await told(again) == {"type": "executing", "data": {"node": "a"}}

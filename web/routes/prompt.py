@@ -20,7 +20,7 @@ from graph.read.api import read_api
 from graph.registry import Registry
 from graph.validate import examine
 from web import protocol
-from web.declare import Call, route
+from web.declare import HUB, Call, route
 from web.errors import ErrorAnswer, Refused
 
 ID_MOST = 200  # characters of a job's id, and of a client's
@@ -78,6 +78,8 @@ async def submit(call: Call, body: PromptBody) -> protocol.PromptAnswer:
     if not found.targets:
         kind, message, details = protocol.refusal_of(found.problems)
         raise Refused(400, kind, message, details=details, node_errors=found.node_errors)
+    if (previews := protocol.previews_of(request.extra)) is not None:
+        call.request.app[HUB].show_previews(request.id, previews)
     job = await services.scheduler.submit(replace(request, targets=found.targets))
     return protocol.PromptAnswer(job.request.id, job.number, dict(found.node_errors))
 
