@@ -167,9 +167,10 @@ def test_a_vae_in_a_file_of_its_own_computes_the_same(vae_file: Path, vae: Vae, 
     latents, picture = torch.randn(2, 4, 3, 5), torch.rand(1, 16, 24, 3)
     assert torch.equal(alone.decode(latents), vae.decode(latents))
     assert torch.equal(alone.encode(picture), vae.encode(picture))
-    elsewhere = alone.on(Memory(torch.device("cpu")))
-    assert elsewhere == alone
-    assert torch.equal(elsewhere.decode(latents), vae.decode(latents))
+    other = Memory(torch.device("cpu"))
+    assert alone.on(other) == alone
+    assert torch.equal(alone.on(other).decode(latents), vae.decode(latents))
+    assert other.size_bytes() > 0
 
 
 def test_a_vae_file_that_changed_after_loading_is_refused(vae_file: Path, memory: Memory) -> None:
