@@ -142,6 +142,17 @@ class Board:
                 self.hold(work, [self.works[index] for name, index, _ in work.task.wires if name in work.lazy])
         return fresh
 
+    def behind(self, works: Iterable[Work]) -> list[Work]:
+        """What remembered works were made from: it need not run either, and nobody has looked whether it is there."""
+        found: dict[int, Work] = {}
+        stack = list(works)
+        while stack:
+            for each in self._counted(stack.pop()):
+                if not each.wanted and each.index not in found:
+                    found[each.index] = each
+                    stack.append(each)
+        return list(found.values())
+
     def _counted(self, work: Work) -> list[Work]:
         """The sources that must be there before the work runs."""
         return [self.works[index] for name, index, _ in work.task.wires if not work.lazy or self.counts(work, name)]

@@ -21,7 +21,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class NodesCached:
-    """These nodes need not run: their results are there, or an equal node of this run will give them.
+    """These nodes need not run: their results are there, or only such results needed them, or an equal node runs.
 
     `ui` is what those of them showed that showed something, by node id.
     """

@@ -56,7 +56,8 @@ class Run(Accounts):
             return self._advance(())
         to_run = sorted(fresh, key=lambda work: work.index)
         self._emit(RunStarted(self.id, tuple(work.task.id for work in to_run)))
-        self._tell_cached(board, sorted(board.cached, key=lambda work: work.index))
+        spared = [*board.cached, *(board.behind(board.cached) if self._sink is not None else ())]
+        self._tell_cached(board, sorted(spared, key=lambda work: work.index))
         with self._lock:
             self._board = board
         return self._advance([work for work in to_run if not work.waiting])

@@ -125,7 +125,7 @@ def test_what_is_remembered_is_told_as_cached_and_does_not_execute(tmp_path: Pat
             await until_end(socket, await send(client, "me", **nodes))
             said = await until_end(socket, await send(client, "me", **nodes))
             assert short(said) == [
-                "execution_start", "execution_cached 2", "executed 2", "progress_state 2 finished",
+                "execution_start", "execution_cached 1,2", "executed 2", "progress_state 2 finished",
                 "execution_success", "executing None",
             ]  # fmt: skip
 
