@@ -66,7 +66,7 @@ class JobList(msgspec.Struct, kw_only=True):
 class JobChange(msgspec.Struct, kw_only=True):
     """Where a waiting job shall stand instead: give a priority, `front` or both; or `before` alone."""
 
-    priority: Annotated[int | None, Meta(ge=-1000, le=1000, description="higher goes first")] = None
+    priority: Annotated[int, Meta(ge=-1000, le=1000, description="higher goes first")] | None = None
     front: Annotated[bool, Meta(description="before all that wait with its priority")] = False
     before: Annotated[str | None, Meta(description="the id of a waiting job to go before, at its priority")] = None
 
