@@ -47,7 +47,8 @@ class JobReader:
                 named[class_type] = {
                     item.name: item.choices.kind for item in inputs if isinstance(item.choices, ModelNames)
                 }
-            for name, kind in named[class_type].items():
-                value = node.get("inputs", {}).get(name)
+            given = node.get("inputs")
+            for name, kind in named[class_type].items() if isinstance(given, Mapping) else ():
+                value = given.get(name)
                 if isinstance(value, str):
                     yield f"{kind}/{value}"

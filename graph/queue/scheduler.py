@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from graph.queue.journal import Journal
 from graph.queue.waiting import Turn, Waiting
 from graph.store import Store, StoreError
 
+SMALL = 100  # nodes: the models of such a prompt are found in less time than a trip to a thread takes
 AGAIN_S = 5.0  # after the store could not write, so long until it is asked again
 
 T = TypeVar("T")
@@ -37,6 +39,15 @@ class NoSuchJob(ValueError):
         super().__init__(f"There is no job {job_id}; it was deleted, or its id is mistyped.")
 
 
+class QueueFull(StoreError):
+    """As many jobs wait as may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"The queue is full: {most} jobs wait already. Send this one again when some of them are over."
+        )
+
+
 @dataclass(eq=False, slots=True)
 class Active:
     """A job that was taken from the queue."""
@@ -44,7 +55,7 @@ class Active:
     turn: Turn
     work: asyncio.Task[End] | None = None
     stop: End | None = None  # how it shall end instead
-    left: asyncio.Event = field(default_factory=asyncio.Event)  # it runs no more
+    left: asyncio.Event = field(default_factory=asyncio.Event)  # it runs no more, or nobody waits for that any more
 
 
 class Scheduler:
@@ -53,7 +64,8 @@ class Scheduler:
     What it changes is on disk before it is told. All methods belong to one event loop, and none blocks it. While the
     store cannot write, such as on a full disk, jobs wait, and it is asked again every `again_s` seconds. What
     `models(request)` will be loaded decides among equals, see Waiting. A failure that may be chance is tried again, up
-    to `attempts_most` times in all. A job that ran when the process died runs alone the next time.
+    to `attempts_most` times in all. A job that ran when the process died runs alone the next time. No more than
+    `waiting_most` jobs are let in to wait.
     """
 
     def __init__(
@@ -66,6 +78,7 @@ class Scheduler:
         models: Callable[[JobRequest], frozenset[str]] = lambda request: frozenset(),
         at_once: int = 4,
         attempts_most: int = 1,
+        waiting_most: int | None = None,
         again_s: float = AGAIN_S,
     ) -> None:
         self.paused = False
@@ -76,6 +89,7 @@ class Scheduler:
         self._models = models
         self._at_once = at_once
         self._attempts_most = attempts_most
+        self._waiting_most = waiting_most
         self._again_s = again_s
         self._waiting = Waiting()
         self._active: dict[str, Active] = {}
@@ -83,6 +97,7 @@ class Scheduler:
         self._serving: set[asyncio.Task[None]] = set()  # one for each active job
         self._asked: set[asyncio.Task[Any]] = set()  # what callers asked for and is not done
         self._entering: dict[str, asyncio.Task[Any]] = {}  # of these: what puts jobs into the queue, by id
+        self._let_in_now = 0  # jobs that have room in the queue and are not there yet
         self._resting: asyncio.TimerHandle | None = None  # set while the store shall be left in peace
         self._store_may_work = asyncio.Event()
         self._closing = False
@@ -98,14 +113,28 @@ class Scheduler:
             self._waiting.add(turn)
         self._begin_jobs()
 
-    async def close(self, *, drain: bool = False, reason: str = "The server was stopped; the job begins anew.") -> None:
-        """Take no more jobs; wait for those that run, or put them back into the queue. Closes journal and store."""
+    async def close(
+        self,
+        *,
+        drain: bool = False,
+        reason: str = "The server was stopped; the job begins anew.",
+        within_s: float | None = None,
+    ) -> None:
+        """Take no more jobs; wait for those that run, or put them back into the queue. Closes journal and store.
+
+        A node that hangs can hold that up for ever. What has not come back `within_s` seconds is put back all the same;
+        it may still be at work, so that the caller then has to end the process, by os._exit.
+        """
         self._closing = True
         self._ask_store_again()
         for active in self._active.values() if not drain else ():
             self._stop(active, End("pending", reason))
-        while self._serving:
-            await asyncio.wait(self._serving)
+        try:
+            async with asyncio.timeout(within_s):
+                while self._serving:
+                    await asyncio.wait(self._serving)
+        except TimeoutError:
+            await asyncio.gather(*(self._give_up(active, reason) for active in list(self._active.values())))
         for job_id in list(self._waiters):
             self._tell_waiters(job_id, QueueClosed(job_id))
         while self._asked:
@@ -135,10 +164,17 @@ class Scheduler:
         active = self._active.get(job_id)
         return None if active is None else active.turn.client
 
+    def running_of(self, client: str) -> list[str]:
+        """Ids of the jobs under way that are this client's, the oldest first."""
+        return [job_id for job_id, active in self._active.items() if active.turn.client == client]
+
     # -- what may be asked for. A caller that gives up in the middle does not break what it began.
 
     async def submit(self, request: JobRequest) -> Job:
-        """Put a job into the queue; it is on disk now. Raises StoreError, also for an id that another request has."""
+        """Put a job into the queue; it is on disk now. Raises StoreError, also for an id that another request has.
+
+        One that is there already is given whether there is room or not; else QueueFull is raised if there is none.
+        """
         return await self._surely(self._submit(request), enters=request.id)
 
     async def cancel(self, job_id: str, reason: str = "It was cancelled.") -> Job:
@@ -147,8 +183,7 @@ class Scheduler:
 
     async def interrupt(self, client: str, reason: str = "It was interrupted.") -> list[Job]:
         """End the running jobs of one client; returns when they are over."""
-        own = [job_id for job_id, active in self._active.items() if active.turn.client == client]
-        return list(await asyncio.gather(*(self.cancel(job_id, reason) for job_id in own)))
+        return list(await asyncio.gather(*(self.cancel(job_id, reason) for job_id in self.running_of(client))))
 
     async def change(
         self, job_id: str, *, priority: int | None = None, front: bool = False, before: str | None = None
@@ -157,7 +192,7 @@ class Scheduler:
         return await self._surely(self._change(job_id, priority, front, before))
 
     async def retry(self, job_id: str) -> Job:
-        """Put a job that failed or was cancelled into the queue again; what it recorded stays."""
+        """Put a job that failed or was cancelled into the queue again; what it recorded stays. Raises as submit()."""
         return await self._surely(self._retry(job_id), enters=job_id)
 
     async def delete(self, job_ids: Iterable[str]) -> list[str]:
@@ -195,8 +230,11 @@ class Scheduler:
     # -- the same, once begun
 
     async def _submit(self, request: JobRequest) -> Job:
-        models = await asyncio.to_thread(self._models, request)
-        job = await answer(self._store.add(request))
+        small = len(request.prompt) <= SMALL
+        models = self._models(request) if small else await asyncio.to_thread(self._models, request)
+        known = self._is_full() and await asyncio.to_thread(self._store.get, request.id) is not None
+        with self._let_in(known):
+            job = await answer(self._store.add(request))
         if job.state == "pending" and request.id not in self._active and request.id not in self._waiting:
             self._waiting.add(self._turn(job, models))
             self._journal.put(request.id, JobQueued(request.id, request.priority, job.number, request.client))
@@ -235,8 +273,9 @@ class Scheduler:
         return job
 
     async def _retry(self, job_id: str) -> Job:
-        job = await answer(self._store.retry(job_id))
-        models = await asyncio.to_thread(self._models, job.request)
+        with self._let_in():
+            job = await answer(self._store.retry(job_id))
+            models = await asyncio.to_thread(self._models, job.request)
         self._waiting.add(self._turn(job, models))
         await self._tell(job_id, JobQueued(job_id, job.request.priority, job.number, job.request.client))
         self._begin_jobs()
@@ -276,16 +315,24 @@ class Scheduler:
             self._let_store_rest()
             log.error("Job %s cannot begin: %s", job_id, error)
             is_there = await self._may_be(job_id, "pending")
+            if active.left.is_set():
+                return
             self._leave(active)
             if is_there:
                 self._waiting.add(active.turn)
             self._begin_jobs()
             return
+        if active.left.is_set():
+            return
         await self._tell(job_id, JobStarted(job_id, job.attempts, job.request.client))
         end = await self._attempt(active, job)
+        if active.left.is_set():
+            return
         if end.may_retry and job.attempts < self._attempts_most:
             end = End("pending", end.reason)
         written = await self._write_end(job_id, end)
+        if active.left.is_set():
+            return
         self._leave(active)
         if written is None:
             return
@@ -310,6 +357,19 @@ class Scheduler:
         except Exception as error:
             log.exception("Job %s broke off.", job.request.id)
             return End("failed", f"The run broke off: {type(error).__name__}: {error}", may_retry=True)
+
+    async def _give_up(self, active: Active, reason: str) -> None:
+        """Wait no more for a job that runs: write down how it was to end, or put it back."""
+        job_id, end = active.turn.id, active.stop or End("pending", reason)
+        written = await self._write_end(job_id, end)
+        if active.left.is_set():  # it came back meanwhile
+            return
+        self._leave(active)
+        log.error("Job %s did not come back; what it is at ends with the process.", job_id)
+        if written is not None and end.state == "pending":
+            await self._tell(job_id, JobRequeued(job_id, end.reason))
+        elif written is not None:
+            await self._announce_end(written)
 
     async def _write_end(self, job_id: str, end: End) -> Job | None:
         """The job as it is on disk then; None if it is gone, or the scheduler closes before the store can write."""
@@ -347,6 +407,20 @@ class Scheduler:
             active.work.cancel()
 
     # -- helpers
+
+    def _is_full(self) -> bool:
+        return self._waiting_most is not None and len(self._waiting) + self._let_in_now >= self._waiting_most
+
+    @contextmanager
+    def _let_in(self, known: bool = False) -> Iterator[None]:
+        """Keep room in the queue for one more, if it is not `known` to be there already. Raises QueueFull."""
+        if self._waiting_most is not None and self._is_full() and not known:
+            raise QueueFull(self._waiting_most)
+        self._let_in_now += 1
+        try:
+            yield
+        finally:
+            self._let_in_now -= 1
 
     def _turn(self, job: Job, models: frozenset[str] | None = None) -> Turn:
         request = job.request

@@ -90,6 +90,21 @@ class Held(Node[int], category="toys"):
         return 1
 
 
+class Stuck(Node[int], category="toys"):
+    """Waits at a gate, and hears nothing meanwhile."""
+
+    name: str = Text(default="")
+
+    pure = False
+    lane = "io"
+
+    def run(self, ctx: Context) -> int:
+        gate = ctx.resource(World).gates[self.name]
+        gate.reached.set()
+        gate.open.wait(PATIENCE_S)
+        return 1
+
+
 class Loader(Node[int], category="toys"):
     """Loads a model, as far as the scheduler can see."""
 
@@ -144,7 +159,7 @@ class Loud(Node[None], category="toys", output=True):
         ctx.show("text", [secrets.token_hex(self.size)])
 
 
-REGISTRY = Registry(Toy, Held, Loader, Keep, KeepTwo, Loud)
+REGISTRY = Registry(Toy, Held, Stuck, Loader, Keep, KeepTwo, Loud)
 
 
 @dataclass
@@ -191,7 +206,7 @@ def live(
         house = House(
             store,
             journal,
-            Scheduler(store, engine.run, reader.plan, journal, models=reader.models, **options),
+            Scheduler(store, engine.run, reader.plan, journal, **({"models": reader.models} | options)),
             world,
             paths,
         )

@@ -39,6 +39,6 @@ def test_models_are_named_by_kind_whether_they_are_there_or_not(reader: JobReade
     prompt = {
         "1": node("Loader", model="x.safetensors"), "2": node("Loader", model="y.safetensors"),
         "3": node("Loader", model=["1", 0]), "4": node("Gone", model="z.safetensors"), "5": node("Toy", name="x"),
-        "6": "no node", "7": {"class_type": "Loader"},
+        "6": "no node", "7": {"class_type": "Loader"}, "8": {"class_type": "Loader", "inputs": [1]},
     }  # fmt: skip
     assert reader.models(JobRequest("1", prompt)) == {"checkpoints/x.safetensors", "checkpoints/y.safetensors"}
