@@ -42,6 +42,7 @@ async def services(
     journal = Journal(store)
     scheduler = Scheduler(
         store, session.engine.run, reader.plan, journal, models=reader.models, at_once=at_once,
+        waiting_most=waiting_most,
     )  # fmt: skip
     for notice in store.notices:
         log.warning("%s", notice)
@@ -53,7 +54,7 @@ async def services(
             session.registry, session.paths, session, surroundings, reader, store, journal, scheduler, packs
         )  # fmt: skip
     finally:
-        await scheduler.close()
+        await scheduler.close(within_s=within_s)
         await asyncio.to_thread(empty, temp)
 
 
