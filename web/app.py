@@ -14,8 +14,10 @@ from web.errors import answer_errors
 from web.hub import Hub
 from web.listening import close_listeners, open_listeners
 from web.pictures import AT_ONCE, TURN
+from web.routes.front_end import add_front_end
 from web.services import Services
 from web.settings import Settings
+from web.user_folders import USER_FOLDERS, UserFolders
 
 
 def declared_routes() -> list[Route]:
@@ -33,12 +35,14 @@ def make_app(settings: Settings, ready: asyncio.Future[Services]) -> web.Applica
     app[SETTINGS] = settings
     app[READY] = ready
     app[TURN] = asyncio.Semaphore(AT_ONCE)
+    app[USER_FOLDERS] = UserFolders(settings.users)
     for each in declared:
         handler = handler_of(each, settings)
         for path in (each.path, f"/api{each.path}") if each.twin else (each.path,):
             app.router.add_route(each.method, path, handler)
             if each.method == "GET":
                 app.router.add_route("HEAD", path, handler)
+    add_front_end(app)
     app.on_startup.append(connect_clients)
     app.on_startup.append(open_listeners)
     app.on_shutdown.append(disconnect_clients)
