@@ -156,7 +156,7 @@ def serve_command(options: argparse.Namespace) -> int:
     from graph.store import StoreError
     from web import logs
     from web.options import BadOption, queue_of, settings_of
-    from web.security import UnsafeAddress, check_settings
+    from web.security import UnsafeSettings, check_settings
     from web.serve import CannotServe, serve
 
     logs.set_up(options.log, "INFO")
@@ -168,7 +168,7 @@ def serve_command(options: argparse.Namespace) -> int:
         settings = settings_of(options)
         check_settings(settings, insecure=options.insecure)
         asyncio.run(serve(settings, queue_of(options), load, lambda line: print(line, file=sys.stderr, flush=True)))
-    except (BadOption, UnsafeAddress, CannotServe, StoreError) as error:
+    except (BadOption, UnsafeSettings, CannotServe, StoreError) as error:
         raise Refusal(error) from error
     return DONE
 

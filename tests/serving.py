@@ -33,9 +33,13 @@ class Serving:
 
 
 @contextmanager
-def serving(base: Path, *options: object) -> Iterator[Serving]:
-    """A server on a free port that is ready, with the project's models; it must end well when it is told to."""
-    (base / "models").symlink_to(HOUSE / "models")
+def serving(base: Path, *options: object, ends: int = 0) -> Iterator[Serving]:
+    """A server on a free port that is ready, with the project's models; it must end well when it is told to.
+
+    ends: the exit status of one that the test itself stops, such as minus the number of a signal.
+    """
+    if not (base / "models").exists():
+        (base / "models").symlink_to(HOUSE / "models")
     command = [sys.executable, HOUSE / "main.py", "serve", "--port", "0", "--base", base, *map(str, options)]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=base, env=environment) as process:
@@ -43,8 +47,9 @@ def serving(base: Path, *options: object) -> Iterator[Serving]:
             server = _listening(process, base)
             _wait_until_ready(server)
             yield server
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE_S) == 0, "".join(server.said)
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == ends, "".join(server.said)
             assert "Traceback" not in "".join(server.said), "".join(server.said)
         finally:
             process.kill()
