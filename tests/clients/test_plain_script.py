@@ -114,13 +114,20 @@ def test_previews_say_what_they_show_to_clients_that_understand_it(client: Clien
         assert picture.convert("RGB").getextrema() is not None
 
 
-def test_previews_are_bare_pictures_for_other_clients(client: Client) -> None:
+def test_clients_that_say_nothing_of_previews_get_bare_pictures_if_the_prompt_asks_for_them(client: Client) -> None:
+    extra_data = {"preview_method": "auto"}
     with client.listening() as socket:
-        prompt_id = client.queue(text_to_image("a lemon", seed=1005, steps=8))["prompt_id"]
+        prompt_id = client.queue(text_to_image("a lemon", seed=1005, steps=8), extra_data=extra_data)["prompt_id"]
         heard = client.hear(socket, prompt_id)
     assert heard.frames
     for frame in heard.frames:
         assert max(preview(frame).convert("RGB").size) <= 512
+
+
+def test_clients_that_take_every_frame_for_a_result_get_none(client: Client) -> None:
+    with client.listening() as socket:
+        prompt_id = client.queue(text_to_image("a lime", seed=1005, steps=8))["prompt_id"]
+        assert client.hear(socket, prompt_id).frames == []
 
 
 def test_the_picture_is_there_with_all_that_made_it(client: Client) -> None:
