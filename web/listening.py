@@ -43,6 +43,11 @@ class Listeners:
                 self._journal.unsubscribe(self.take)
                 self._journal = None
 
+    @property
+    def count(self) -> int:
+        """How many listen."""
+        return sum(map(len, self._bells.values()))
+
     def take(self, entry: Numbered) -> None:
         """Something happened. Called by the journal, in its thread."""
         job_id = entry.job_id
