@@ -18,7 +18,7 @@ Names = list[str]
 
 WEIGHTS = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl")
 MODEL_FOLDERS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    # kind: (folders under models/, file name endings that count; () takes every file)
+    # kind: (folders under models/, file name endings that count; () takes every file, ("",) those without an ending)
     "checkpoints": (("checkpoints",), WEIGHTS),
     "configs": (("configs",), (".yaml",)),
     "loras": (("loras",), WEIGHTS),
@@ -28,12 +28,14 @@ MODEL_FOLDERS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "clip_vision": (("clip_vision",), WEIGHTS),
     "style_models": (("style_models",), WEIGHTS),
     "embeddings": (("embeddings",), WEIGHTS),
+    "diffusers": (("diffusers",), ("folder",)),  # each is a folder, so that no file counts
     "vae_approx": (("vae_approx",), WEIGHTS),
     "controlnet": (("controlnet", "t2i_adapter"), WEIGHTS),
     "gligen": (("gligen",), WEIGHTS),
     "upscale_models": (("upscale_models",), WEIGHTS),
     "hypernetworks": (("hypernetworks",), WEIGHTS),
     "photomaker": (("photomaker",), WEIGHTS),
+    "classifiers": (("classifiers",), ("",)),
     "model_patches": (("model_patches",), WEIGHTS),
     "audio_encoders": (("audio_encoders",), WEIGHTS),
 }
@@ -101,15 +103,19 @@ class Paths:
 
     def list(self, kind: str) -> Names:
         """Names of all models of a kind, relative to their root, sorted."""
+        return sorted({name for root in self.roots(kind) for name in self.list_below(kind, root)})
+
+    def list_below(self, kind: str, root: Path) -> Names:
+        """As list(), of one of the kind's folders alone, in no order."""
         endings = MODEL_FOLDERS.get(ALIASES.get(kind, kind), ((), ()))[1]
-        names = {name for root in self.roots(kind) for name in self._files_below(root)}
-        return sorted(name for name in names if not endings or name.lower().endswith(endings))
+        names = self._files_below(root)
+        return [name for name in names if not endings or PurePath(name).suffix.lower() in endings]
 
     def find(self, kind: str, name: str) -> Path:
         """The file of that name. Raises PathError, naming those there are, if there is none."""
         for root in self.roots(kind):
             path = confined(root, name, f"models/{kind}")
-            if path.is_file():
+            if _is_file(path):
                 return path
         raise PathError(f"no file {name!r} in models/{kind}; there are: {some(self.list(kind))}")
 
@@ -124,7 +130,7 @@ class Paths:
     def find_annotated(self, name: str, default: Where = "input") -> Path:
         """As annotated(), of a file that is there. Raises PathError, naming those there are, if there is none."""
         path = self.annotated(name, default)
-        if not path.is_file():
+        if not _is_file(path):
             mark = ANNOTATION.search(name)
             where = mark[1] if mark else default
             raise PathError(f"no file {name!r} in the {where} folder; there are: {some(self.files(where))}")
@@ -186,6 +192,13 @@ class Paths:
         if folders and time.time() - max(folders.values()) / 1e9 > SETTLED_S:
             self._listed[root] = (folders, names)
         return names
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long for any file
+        return False
 
 
 def _changed_ns(folder: str) -> int:

@@ -39,6 +39,24 @@ def test_a_kind_of_ones_own_takes_every_file(tmp_path: Path) -> None:
     assert Paths(tmp_path, models={"mine": [tmp_path / "mine"]}).list("mine") == ["any.thing"]
 
 
+def test_kinds_differ_in_the_endings_that_count(tmp_path: Path) -> None:
+    for kind in ("classifiers", "diffusers", "configs"):
+        for name in ("none", "a.yaml", "b.safetensors", "sub/folder"):
+            put(tmp_path / "models" / kind / name)
+    paths = Paths(tmp_path)
+    assert paths.list("classifiers") == ["none", str(Path("sub/folder"))]
+    assert paths.list("diffusers") == []
+    assert paths.list("configs") == ["a.yaml"]
+    assert paths.list_below("configs", paths.roots("configs")[0]) == ["a.yaml"]
+
+
+def test_a_name_too_long_for_any_file_is_the_name_of_none(tmp_path: Path) -> None:
+    with pytest.raises(PathError, match="no file"):
+        Paths(tmp_path).find("vae", "x" * 5000)
+    with pytest.raises(PathError, match="no file"):
+        Paths(tmp_path).find_annotated("x" * 5000)
+
+
 def test_a_missing_model_says_which_are_there(tmp_path: Path) -> None:
     put(tmp_path / "models/loras/there.safetensors")
     with pytest.raises(PathError, match=r"no file 'gone\.safetensors' in models/loras; there are: there\.safetensors"):
