@@ -57,7 +57,7 @@ class PreviewOutput(msgspec.Struct, kw_only=True, rename="camel"):
     media_type: Annotated[str, Meta(description="under which key the node showed it, such as images")]
     filename: str | UnsetType = UNSET
     subfolder: str | UnsetType = UNSET
-    type: str | UnsetType = UNSET
+    type: Literal["input", "output", "temp"] | UnsetType = UNSET
     content: Annotated[str | UnsetType, Meta(description="the text, of a text")] = UNSET
 
 
@@ -266,13 +266,19 @@ def _shown(node_id: str, ui: Mapping[str, Any]) -> Iterator[PreviewOutput]:
     for key, items in ui.items():
         for item in items if isinstance(items, list | tuple) else ():
             if isinstance(item, Mapping) and isinstance(item.get("filename"), str):
-                where = {name: str(item.get(name, "")) for name in ("filename", "subfolder", "type")}
-                yield PreviewOutput(node_id=node_id, media_type=str(key), **where)
+                where = item.get("type")
+                yield PreviewOutput(
+                    node_id=node_id,
+                    media_type=str(key),
+                    filename=item["filename"],
+                    subfolder=str(item.get("subfolder") or ""),
+                    type=where if where in ("input", "output", "temp") else UNSET,
+                )
 
 
 def _texts(node_id: str, ui: Mapping[str, Any]) -> Iterator[PreviewOutput]:
     items = ui.get("text")
-    for item in items if isinstance(items, list | tuple) else ():
+    for item in items if isinstance(items, list | tuple) else [items] if isinstance(items, str) else ():
         yield PreviewOutput(node_id=node_id, media_type="text", content=str(item))
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from yarl import URL
 
-from graph.jobs import JobRequest
+from graph.jobs import JobOutput, JobRequest
 from tests.graph.scheduler_toys import World, held, node, toy
 from tests.web.server import Client, resource, serving
 from web.jobs import JobDetail
@@ -186,8 +186,8 @@ def test_lists_have_the_jobs_of_a_state_client_and_text_in_parts(tmp_path: Path)
         assert ids(await get(client, "/jobs?status=completed,failed,cancelled&limit=64")) == [gone, good, bad]
         assert ids(await get(client, "/jobs")) == [gone, waiting, good, bad, first]
         assert ids(await get(client, "/jobs?sort_order=asc")) == [first, bad, good, waiting, gone]
-        assert set(ids(await get(client, "/jobs?sort_by=ended_at"))) == {gone, good, bad}
-        assert ids(await get(client, "/jobs?sort_by=ended_at&status=failed,pending")) == [bad]
+        assert set(ids(await get(client, "/jobs?sort_by=execution_end_time"))) == {gone, good, bad}
+        assert ids(await get(client, "/jobs?sort_by=execution_end_time&status=failed,pending")) == [bad]
         assert ids(await get(client, "/jobs?client=a")) == [waiting, bad, first]
         assert ids(await get(client, "/jobs?client=a&status=failed")) == [bad]
         assert ids(await get(client, "/jobs?q=lighthouse")) == [waiting, good]
@@ -207,7 +207,7 @@ def test_lists_have_the_jobs_of_a_state_client_and_text_in_parts(tmp_path: Path)
 @pytest.mark.parametrize(
     "query",
     ["status=running", "status=completed,oops", "limit=0", "limit=1001", "limit=x", "offset=-1", "sort_by=name",
-     "sort_order=up", "q=a&sort_by=ended_at", f"offset={2**53 + 1}"],
+     "sort_order=up", "q=a&sort_by=execution_end_time", f"offset={2**53 + 1}"],
 )  # fmt: skip
 def test_a_list_that_cannot_be_is_refused(tmp_path: Path, query: str) -> None:
     async def check(client: Client, services: Services, world: World) -> None:
@@ -373,6 +373,40 @@ def test_why_nodes_would_run_is_told(tmp_path: Path) -> None:
         found = {each["node_id"]: each for each in (await get(client, f"/jobs/{job_id}/explain"))["nodes"]}
         assert (found["1"]["runs"], found["1"]["reason"]) == (False, "memory")
         assert found["1"]["sentence"]
+
+    live(tmp_path, check)
+
+
+def test_a_list_stays_readable_whatever_nodes_showed(tmp_path: Path) -> None:
+    """Front-ends refuse a whole list for one value that they do not know."""
+
+    async def check(client: Client, services: Services, world: World) -> None:
+        shown = {
+            "images": [{"filename": "a.png", "type": "nowhere"}, {"filename": 3}, None, {"filename": "b.txt"}],
+            "text": "words",
+            "odd": {"filename": "c.png"},
+            "animated": [True],
+        }
+        await ask(client, "POST", "/jobs/pause")
+        job_id = await submit(client, toy("w"))
+        await asyncio.wrap_future(services.store.start(job_id))
+        await asyncio.wrap_future(services.store.finish_task(job_id, JobOutput("9", "9", shown)))  # type: ignore[arg-type]
+        [job] = (await get(client, "/jobs"))["jobs"]
+        assert job["preview_output"] == {"nodeId": "9", "mediaType": "images", "filename": "a.png", "subfolder": ""}
+        assert (job["outputs_count"], job["previewable_outputs_count"]) == (2, 1)
+
+    live(tmp_path, check)
+
+
+@pytest.mark.parametrize("shown", [["a", "b"], "a"])
+def test_a_text_stands_for_a_job_without_pictures(tmp_path: Path, shown: Any) -> None:
+    async def check(client: Client, services: Services, world: World) -> None:
+        await ask(client, "POST", "/jobs/pause")
+        job_id = await submit(client, toy("w"))
+        await asyncio.wrap_future(services.store.start(job_id))
+        await asyncio.wrap_future(services.store.finish_task(job_id, JobOutput("9", "9", {"text": shown})))
+        [job] = (await get(client, "/jobs"))["jobs"]
+        assert job["preview_output"] == {"nodeId": "9", "mediaType": "text", "content": "a"}
 
     live(tmp_path, check)
 

@@ -40,9 +40,12 @@ class JobsQuery(msgspec.Struct):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     offset: Annotated[int, Meta(ge=0, le=2**53, description="leave out so many first")] = 0
     sort_by: Annotated[
-        Literal["created_at", "ended_at"],
-        Meta(description="ended_at: in the order in which they ended, and only such; not together with q"),
-    ] = "created_at"
+        Literal["create_time", "created_at", "execution_end_time"],
+        Meta(
+            description="execution_end_time: in the order in which they ended, and only such; not together with q. "
+            "created_at is another name of create_time"
+        ),
+    ] = "create_time"
     sort_order: Literal["asc", "desc"] = "desc"
 
 
@@ -118,9 +121,10 @@ async def list_jobs(call: Call, query: JobsQuery) -> web.Response:
     """Jobs, the newest first: those that wait, run or are over."""
     services = call.services
     states = _states(query.status)
-    if query.q.strip() and query.sort_by == "ended_at":
-        raise Refused(400, "invalid_value", "What is searched for comes in the order of created_at; leave out sort_by.")
-    if query.sort_by == "ended_at":
+    by_end = query.sort_by == "execution_end_time"
+    if query.q.strip() and by_end:
+        raise Refused(400, "invalid_value", "What is found by q comes in the order of create_time; leave out sort_by.")
+    if by_end:
         states = [each for each in OVER if states is None or each in states]
     positions = _positions(call) if states is None or "pending" in states else {}
     client = None if query.client is None else protocol.client_of(call.user, query.client)
@@ -136,7 +140,7 @@ async def list_jobs(call: Call, query: JobsQuery) -> web.Response:
         else:
             page = store.list(
                 states=states, client=client, newest_first=newest_first, limit=query.limit, offset=query.offset,
-                by="ended" if query.sort_by == "ended_at" else "accepted",
+                by="ended" if by_end else "accepted",
             )  # fmt: skip
         total = store.count(states=states, client=client, text=query.q)
         shown = _entries(services, page.jobs, positions)
