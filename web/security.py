@@ -39,7 +39,13 @@ ALLOWED = "allowed_origin"  # in a request: the other site that it comes from
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = "Authorization, Content-Type, Comfy-User, Last-Event-ID, Range, If-None-Match"
 ANSWER_HEADERS = "Content-Disposition, Content-Range, ETag, Location"
-POLICY = "frame-ancestors 'self'; base-uri 'self'; object-src 'none'; form-action 'self'"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" the login page's own form would come from origin "null"
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Content-Security-Policy": "frame-ancestors 'self'; base-uri 'self'; object-src 'none'; form-action 'self'",
+}
 
 
 class UnsafeSettings(ValueError):
@@ -117,12 +123,8 @@ def guard(settings: Settings, open_paths: Collection[str] = ()) -> Middleware:
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """What browsers shall keep to, on every answer (a signal of the application). What a route said itself stays."""
     headers = response.headers
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    # With "no-referrer" a browser says of the login page's own form that it comes from nowhere.
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    headers.setdefault("X-Frame-Options", "SAMEORIGIN")
-    headers.setdefault("Content-Security-Policy", POLICY)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
     headers.add("Vary", "Origin")
     if (origin := request.get(ALLOWED)) is not None:
         headers["Access-Control-Allow-Origin"] = origin
