@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from graph.queue.scheduler import QueueFull
 from graph.store import JobConflict, StoreError
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return _of_http(request, error, headers).response()
     except JobConflict as error:
         return Refused(409, "conflict", str(error)).response()
+    except QueueFull as error:
+        return Refused(429, "queue_full", str(error)).response()
     except StoreError as error:
         return Refused(503, "queue_unavailable", str(error)).response()
     except (asyncio.CancelledError, ConnectionError):

@@ -28,13 +28,20 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def serving(
-    base: Path, *, registry: Registry | None = None, packs: tuple[Pack, ...] = (), **settings: Any
+    base: Path,
+    *,
+    registry: Registry | None = None,
+    packs: tuple[Pack, ...] = (),
+    waiting_most: int | None = None,
+    **settings: Any,
 ) -> AsyncIterator[tuple[Client, Services]]:
     """A client of a server whose folders lie below `base`; `settings` are those of web.settings.Settings."""
     registry = registry or toy_classes()
     surroundings = Surroundings(resources=[Log(), Gate(), World()])
     with Session(registry, Paths(base), surroundings, effects=Effects()) as session:
-        async with services(session, surroundings, base / "queue.sqlite", packs=packs) as found:
+        async with services(
+            session, surroundings, base / "queue.sqlite", packs=packs, waiting_most=waiting_most
+        ) as found:
             ready: asyncio.Future[Services] = asyncio.get_running_loop().create_future()
             ready.set_result(found)
             app = make_app(Settings(base, **settings), ready)

@@ -260,3 +260,14 @@ def test_free_lets_go_of_results(tmp_path: Path) -> None:
             assert cached == [[], ["1"], []]
 
     asyncio.run(check())
+
+
+def test_a_full_queue_takes_no_more_and_says_so(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path, waiting_most=2) as (client, services):
+            services.scheduler.pause()
+            found = [await post(client, {"prompt": GOOD, "prompt_id": name}) for name in ("a", "b", "c", "a")]
+            assert [status for status, _ in found] == [200, 200, 429, 200]
+            assert found[2][1]["error"]["type"] == "queue_full"
+
+    asyncio.run(check())
