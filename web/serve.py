@@ -15,6 +15,7 @@ from aiohttp import web
 
 from graph.library import Session, Surroundings
 from graph.store import StoreLimits
+from web import connections
 from web.app import make_app
 from web.opening import services
 from web.services import Pack, Services
@@ -62,7 +63,7 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     ready: asyncio.Future[Services] = loop.create_future()
-    runner = web.AppRunner(make_app(settings, ready), handle_signals=False, access_log=None, shutdown_timeout=5)
+    runner = connections.runner(make_app(settings, ready))
     await runner.setup()
     try:
         await _listen(runner, settings)
