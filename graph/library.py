@@ -50,6 +50,19 @@ class PlainValues(WeightlessValues):
 
 
 @dataclass(frozen=True)
+class DeviceFacts:
+    """A device that computes, and its memory just now. Reserved: what is kept for tensors, and of that what is free."""
+
+    name: str
+    type: str  # such as "cpu" or "cuda"
+    index: int | None  # None for the CPU
+    memory_total_bytes: int
+    memory_free_bytes: int  # for new tensors
+    reserved_total_bytes: int
+    reserved_free_bytes: int
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What nodes need around them, which the engine does not know of by itself; see Engine and Lanes for each.
 
@@ -66,6 +79,9 @@ class Surroundings:
     held_bytes: Callable[[], int] = lambda: 0  # what networks hold of the memory in which results are kept
     code: str | CodeOf = ""
     environment: str = ""
+    release: Callable[[], None] = lambda: None  # let go of all networks
+    devices: Callable[[], list[DeviceFacts]] = list
+    versions: Mapping[str, str] = field(default_factory=dict)  # of what computes, such as {"torch": "2.13.0"}
 
 
 class Session:
@@ -98,9 +114,10 @@ class Session:
         self.registry = registry if registry is not None else Registry()
         self.paths = paths or Paths(Path.cwd())
         self._open = ExitStack()
+        self._release = around.release
         limit = half_of_memory() if memory_bytes is None else memory_bytes
         most_held = limit - limit // LEAST_SHARE
-        memory = MemoryCache(limit, around.codec, taken=lambda: min(around.held_bytes(), most_held))
+        self._memory = memory = MemoryCache(limit, around.codec, taken=lambda: min(around.held_bytes(), most_held))
         cache: Cache = memory
         if cache_dir is not None:
             cache = TieredCache(memory, self._open.enter_context(DiskCache(cache_dir, disk_bytes, around.codec)))
@@ -143,6 +160,16 @@ class Session:
         after = conclude(before, result)
         self.notes.take(after)
         return dataclasses.replace(result, explanations=after)
+
+    def release(self, *, models: bool, results: bool) -> None:
+        """Let go of all networks, of all results in memory, or of both. What a run uses now it keeps until it is done.
+
+        Safe in any thread, which may have to wait for a network that is being loaded.
+        """
+        if models:
+            self._release()
+        if results:
+            self._memory.clear()
 
     def close(self) -> None:
         """End the threads; what is to be kept on disk is there then."""

@@ -4,13 +4,14 @@ import os
 from collections.abc import Sequence
 from functools import partial
 
+import psutil
 import torch
 
-from diffusion.devices import best_device, is_out_of_memory
+from diffusion.devices import best_device, free_bytes, is_out_of_memory
 from diffusion.memory import Memory
 from diffusion.preview import Previews
 from graph.fingerprint import CodeOf
-from graph.library import Surroundings
+from graph.library import DeviceFacts, Surroundings
 from nodes import runtime
 
 
@@ -40,6 +41,9 @@ def surroundings(
         held_bytes=partial(held_bytes, memories),
         code=runtime.code() if code is None else code,
         environment=runtime.environment(memories[0].device, dtype, loose_batches=loose_batches),
+        release=partial(release, memories),
+        devices=lambda: [facts(memory.device) for memory in memories],
+        versions={"torch": str(torch.__version__)},
     )
 
 
@@ -51,12 +55,30 @@ def all_devices() -> list[torch.device]:
     return [torch.device(best.type, number) for number in range(torch.accelerator.device_count())]
 
 
+def facts(device: torch.device) -> DeviceFacts:
+    """What a device is, and its memory just now. All but CUDA's are said to have that of the machine."""
+    if device.type != "cuda":
+        memory = psutil.virtual_memory()
+        return DeviceFacts(str(device), device.type, device.index, memory.total, memory.available, 0, 0)
+    reserved = torch.cuda.memory_reserved(device)
+    return DeviceFacts(
+        f"{device} {torch.cuda.get_device_name(device)}", device.type, device.index,
+        torch.cuda.mem_get_info(device)[1], free_bytes(device) or 0,
+        reserved, reserved - torch.cuda.memory_allocated(device),
+    )  # fmt: skip
+
+
+def release(memories: Sequence[Memory]) -> None:
+    """Let go of all networks."""
+    for memory in memories:
+        memory.free()
+
+
 def free_memory(memories: Sequence[Memory], error: BaseException) -> bool:
     """After an error for want of memory, let go of all networks; whether it was such an error."""
     if not is_out_of_memory(error):
         return False
-    for memory in memories:
-        memory.free()
+    release(memories)
     return True
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from graph import Context, DocumentError, Int, Node, Paths, Registry
+from graph import Context, DocumentError, Int, Node, Paths, Registry, Result
 from graph.build import build, use
 from graph.events import Event, RunFinished
 from graph.library import PlainValues, Session, Surroundings, run
-from tests.graph.toys import REGISTRY, SUM, Add, Divide, Gate, Log, Show, Wait, document, ran
+from tests.graph.toys import PATIENCE_S, REGISTRY, SUM, Add, Divide, Gate, Log, Show, Wait, document, ran
 
 
 class Where(Node[str]):
@@ -182,3 +182,34 @@ def test_for_want_of_memory_results_are_let_go_of_too(log: Log) -> None:
         assert asyncio.run(session.run(build(h=Hungry()), targets=["h"])).outputs == {"h": (1,)}
         asyncio.run(session.run(build(a=Add(a=1)), targets=["a"]))
     assert ran(log) == ["a", "hungry", "hungry", "a"]
+
+
+def test_networks_and_results_are_let_go_of_when_asked(log: Log) -> None:
+    released: list[str] = []
+    around = Surroundings(resources=[log], release=lambda: released.append("networks"))
+    prompt = document(**SUM)
+    with Session(REGISTRY, surroundings=around) as session:
+        asyncio.run(session.run(prompt, targets=["b"]))
+        session.release(models=True, results=False)
+        assert released == ["networks"]
+        asyncio.run(session.run(prompt, targets=["b"]))
+        assert ran(log) == ["a", "b"]
+        session.release(models=False, results=True)
+        assert released == ["networks"]
+        asyncio.run(session.run(prompt, targets=["b"]))
+        assert ran(log) == ["a", "b"]
+
+
+def test_results_are_let_go_of_while_a_run_uses_them(log: Log) -> None:
+    gate = Gate()
+    prompt = document(a=("Add", {"a": 2}), w=("Wait", {"value": 1}), b=("Add", {"a": ["a", 0], "b": ["w", 0]}))
+
+    async def scene(session: Session) -> Result:
+        running = asyncio.create_task(session.run(prompt, targets=["b"]))
+        assert await asyncio.to_thread(gate.reached.wait, PATIENCE_S)
+        session.release(models=True, results=True)
+        gate.open.set()
+        return await running
+
+    with Session(REGISTRY, surroundings=Surroundings(resources=[log, gate])) as session:
+        assert asyncio.run(scene(session)).outputs == {"b": (3,)}
