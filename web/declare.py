@@ -52,6 +52,7 @@ class Route:
     is_open: bool  # needs no token
     upload: type | None  # the fields of a multipart body
     answers: Mapping[int, Any] = field(default_factory=dict)  # status: type of the JSON, or a MIME type, or None
+    takes: str = ""  # MIME type of a body that the function reads itself
 
     @property
     def summary(self) -> str:
@@ -78,15 +79,17 @@ def route(
     is_open: bool = False,
     upload: type | None = None,
     answers: Mapping[int, Any] | None = None,
+    takes: str = "",
 ) -> Callable[[Function], Function]:
     """Declare a route. `answers` are those beside the JSON that the function returns: by status, what the body is.
 
     twin: it is there under /api, too. ready: it waits until node classes can be used. is_open: it needs no token.
+    takes: the MIME type of a body that the function reads itself.
     """
 
     def declare(function: Function) -> Function:
         room = function.__module__.rsplit(".", 1)[-1]
-        found = Route(method, path, function, room, twin, ready, is_open, upload, dict(answers or {}))
+        found = Route(method, path, function, room, twin, ready, is_open, upload, dict(answers or {}), takes)
         function.__dict__.setdefault(DECLARED, []).append(found)
         return function
 
