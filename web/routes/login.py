@@ -14,7 +14,15 @@ from web.tokens import Tokens
 FORM_MOST_BYTES = 4096
 
 
-@route("POST", "/login", twin=False, ready=False, is_open=True, answers={303: None, 401: "text/html"})
+@route(
+    "POST",
+    "/login",
+    twin=False,
+    ready=False,
+    is_open=True,
+    takes="application/x-www-form-urlencoded",
+    answers={303: None, 401: "text/html"},
+)
 async def log_in(call: Call) -> web.Response:
     """Begin a session with the form field `token`, and go to the front page."""
     data = await read_body(call.request, FORM_MOST_BYTES)

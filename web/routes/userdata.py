@@ -117,7 +117,13 @@ async def get_file(call: Call, file: str) -> web.Response:
     return await send_file(call.request, file_at(_folder(call), file))
 
 
-@route("POST", "/userdata/{file}", ready=False, answers={200: str | FileInfo, 409: ErrorAnswer, 413: ErrorAnswer})
+@route(
+    "POST",
+    "/userdata/{file}",
+    ready=False,
+    takes="application/octet-stream",
+    answers={200: str | FileInfo, 409: ErrorAnswer, 413: ErrorAnswer},
+)
 async def put_file(call: Call, file: str, query: WriteQuery) -> Any:
     """Keep the body as a file. The answer is its path, or with full_info an object."""
     folder = _folder(call)
