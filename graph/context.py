@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from graph.paths import Paths, Where
 from graph.saving import Series
 
 T = TypeVar("T")
+RUNNING: ContextVar[tuple[str, str]] = ContextVar("running", default=("", ""))
+"""The run and the node that this thread or task is at, "" for none: for logs."""
 
 
 class Cancelled(BaseException):

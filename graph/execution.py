@@ -12,7 +12,7 @@ from graph.accounts import Accounts
 from graph.board import Board
 from graph.cache import Entry
 from graph.call import NodeContext, arguments, blocked, calls, merge, shells, split, together
-from graph.context import Cancelled
+from graph.context import RUNNING, Cancelled
 from graph.events import (
     NodeBlocked,
     NodeFinished,
@@ -45,6 +45,7 @@ class Run(Accounts):
 
     def prepare(self) -> Iterable[Slice]:
         """The first slice: find out what must run, and give the slices that can begin."""
+        RUNNING.set((self.id, ""))
         try:
             board = Board(self._plan, self._house.cache, self._printer, self._house.effects, self._ended)
             kept = [board.by_id[node_id] for node_id in self._keep]
@@ -71,6 +72,7 @@ class Run(Accounts):
                 work.started = True
             work.at_work = True
             stop = work.dropped or self.is_cancelled
+        RUNNING.set((self.id, work.task.id))
         began = time.perf_counter()
         try:
             if stop:
@@ -103,6 +105,7 @@ class Run(Accounts):
             task = asyncio.current_task()
             assert task is not None
             self._waits[work] = task
+        RUNNING.set((self.id, work.task.id))
         began = time.perf_counter()
         try:
             if stop:
@@ -379,9 +382,7 @@ class Run(Accounts):
         lane = work.task.schema.lane
         if lane == "async":
             work.lane = lane
-            return Slice(
-                lane, self.urgency(work.index), partial(self._wait, work), overdue=partial(self._overdue, work)
-            )
+            return Slice(lane, self.urgency(work.index), partial(self._wait, work), None, partial(self._overdue, work))
         if not work.lane:
             work.lane = self._device(work) if lane == "device" else lane
         kind, company = ORDINARY, None
@@ -471,6 +472,7 @@ def step_together(members: Sequence[tuple[Run, Work]]) -> Iterable[Slice]:
             slices += run.after_step(work, Cancelled(), 0.0)
     if not going:
         return slices
+    RUNNING.set(("", ""))  # all of theirs
     began = time.perf_counter()
     steppers: list[Any] = [work.stepper for _, work in going]
     try:

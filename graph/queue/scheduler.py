@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from graph.context import RUNNING
 from graph.jobs import OVER, Job, JobRequest, JobState
 from graph.model import Plan
 from graph.queue.attempt import Attempt, End, Runner, answer
@@ -309,6 +310,7 @@ class Scheduler:
 
     async def _serve(self, active: Active) -> None:
         job_id = active.turn.id
+        RUNNING.set((job_id, ""))  # in this task alone
         try:
             job = await answer(self._store.start(job_id))
         except StoreError as error:
