@@ -8,13 +8,16 @@ import pkgutil
 
 from aiohttp import web
 
+from graph.queue.journal import Numbered
 from web import routes, security
 from web.declare import HUB, READY, SETTINGS, Route, handler_of, routes_of
 from web.errors import answer_errors
 from web.hub import Hub
 from web.listening import close_listeners, open_listeners
+from web.logs import JobLog
 from web.pictures import AT_ONCE, TURN
 from web.routes.front_end import add_front_end
+from web.routes.logs import tell_clients
 from web.services import Services
 from web.settings import Settings
 from web.user_folders import USER_FOLDERS, UserFolders
@@ -45,20 +48,26 @@ def make_app(settings: Settings, ready: asyncio.Future[Services]) -> web.Applica
     add_front_end(app)
     app.on_startup.append(connect_clients)
     app.on_startup.append(open_listeners)
+    app.cleanup_ctx.append(tell_clients)
     app.on_shutdown.append(disconnect_clients)
     app.on_shutdown.append(close_listeners)
     return app
 
 
 async def connect_clients(app: web.Application) -> None:
-    """The hub, from the first request on; it hears of jobs once there is a queue."""
+    """The hub, from the first request on; it hears of jobs once there is a queue, and so does the log."""
     hub = app[HUB] = Hub(app[SETTINGS])
+    job_log = JobLog()
+
+    def tell(entry: Numbered) -> None:
+        hub.take(entry)
+        job_log.take(entry)
 
     def open_hub(ready: asyncio.Future[Services]) -> None:
         if not ready.cancelled() and ready.exception() is None:
             services = ready.result()
             hub.open(services.scheduler)
-            services.journal.subscribe(hub.take)
+            services.journal.subscribe(tell)
 
     app[READY].add_done_callback(open_hub)
 

@@ -17,6 +17,7 @@ from graph.library import Session, Surroundings
 from graph.store import StoreLimits
 from web import connections
 from web.app import make_app
+from web.logs import ACCESS
 from web.opening import services
 from web.services import Pack, Services
 from web.settings import Settings
@@ -63,7 +64,7 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     ready: asyncio.Future[Services] = loop.create_future()
-    runner = connections.runner(make_app(settings, ready))
+    runner = connections.runner(make_app(settings, ready), access_log=logging.getLogger(ACCESS))
     await runner.setup()
     try:
         await _listen(runner, settings)
