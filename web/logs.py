@@ -19,6 +19,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TextIO
 
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
 from graph.context import RUNNING
 from graph.events import NodeBlocked, NodeFailed, NodeWarned
 from graph.queue.events import JobDeleted, JobFinished, JobRequeued, JobStarted, PastError
@@ -29,6 +32,7 @@ Form = Literal["text", "json"]
 ENTRIES = 300  # that are kept for clients
 ENTRY_MOST = 10_000  # characters of one of them
 ACCESS = "web.access"  # the logger of requests
+PROBES = frozenset({"/healthz", "/readyz"})  # asked for every few seconds
 HIDDEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )  # lines, terminals, order
@@ -259,3 +263,15 @@ class JobLog:
 
 
 END = {"succeeded": "succeeded", "failed": "failed", "cancelled": "been cancelled"}
+
+
+class AccessLog(AbstractAccessLogger):
+    """A line for each answer, without its query. Of static files and probes they are for debugging alone."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        """Log one. `time` is in seconds."""
+        self.logger.log(
+            logging.DEBUG if isinstance(response, web.FileResponse) or request.path in PROBES else logging.INFO,
+            "%s %s %s: %d, %d bytes, %.0f ms.",
+            request.remote, request.method, request.path, response.status, response.body_length, time * 1000,
+        )  # fmt: skip
