@@ -20,7 +20,9 @@ from web.tokens import Tokens, is_bearer
 
 log = logging.getLogger(__name__)
 
-AUTHORITY = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?")
+AUTHORITY = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?))(?::(?P<port>[0-9]{1,5}))?"
+)
 ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#\\@\s]+)")
 ANY_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._:\[\]-]+")
 USER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
