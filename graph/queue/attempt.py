@@ -83,8 +83,7 @@ class Attempt:
         for node_id, ui in result.ui.items():  # of nodes that need not run, or are no output nodes
             if node_id not in done and node_id not in self.recorded:
                 self._record(JobOutput(node_id, self.display.get(node_id, node_id), ui))
-        written = await asyncio.gather(*map(answer, self.recorded.values()), return_exceptions=True)
-        errors = [error for error in written if isinstance(error, BaseException)]
+        errors = await asyncio.to_thread(self._unrecorded)
         if errors:
             return End("failed", f"What it made could not be recorded: {errors[0]}", may_retry=True)
         if not result.failures:
@@ -104,6 +103,10 @@ class Attempt:
                 self._record(JobOutput(event.node_id, event.display_id, event.ui, event.files))
         elif isinstance(event, NodesAdded):
             self.display.update(event.nodes)
+
+    def _unrecorded(self) -> list[BaseException]:
+        """Why outputs are not on disk. Waits until those are that can be."""
+        return [error for written in self.recorded.values() if (error := written.exception()) is not None]
 
     def _record(self, output: JobOutput) -> None:
         self.recorded[output.node_id] = self.store.finish_task(self.job.request.id, output)

@@ -93,8 +93,10 @@ class PastError(Exception):
 def to_json(event: Event | JobEvent, at_s: float) -> str:
     """An event as text, with the time when it happened."""
     cls = type(event)
-    content: dict[str, Any] = {name: getattr(event, name) for name in FIELDS[cls]}
-    return json.dumps({"event": cls.__name__, "at_s": at_s, **content}, default=_plain)
+    content: dict[str, Any] = {"event": cls.__name__, "at_s": at_s}
+    for name in FIELDS[cls]:
+        content[name] = getattr(event, name)
+    return ENCODER.encode(content)
 
 
 def from_json(text: str) -> tuple[Event | JobEvent, float] | None:
@@ -121,3 +123,6 @@ def _plain(value: object) -> object:
         kind = cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__name__}"
         return {"kind": kind, "text": str(value), "trace": traceback.format_exception(value)}
     return dict(value) if isinstance(value, Mapping) else repr(value)
+
+
+ENCODER = json.JSONEncoder(default=_plain)

@@ -279,10 +279,9 @@ class Store:
         """Keep events of a job, as (number, kind, JSON). What is there stays; a job that is gone needs none."""
 
         def write(db: sqlite3.Connection) -> None:
-            db.executemany(
-                "INSERT OR IGNORE INTO events (seq, number, kind, body) SELECT seq, ?, ?, ? FROM jobs WHERE id = ?",
-                [(*row, job_id) for row in rows],
-            )
+            for seq in column(db.execute("SELECT seq FROM jobs WHERE id = ?", (job_id,))):
+                insert = "INSERT OR IGNORE INTO events (seq, number, kind, body) VALUES (?, ?, ?, ?)"
+                db.executemany(insert, [(seq, *row) for row in rows])
 
         return self._writer.put(write)
 
