@@ -43,7 +43,7 @@ def begin(server: Serving) -> str:
     request = urllib.request.Request(url, headers={"Accept": "text/event-stream"})
     with urllib.request.urlopen(request, timeout=PATIENCE_S) as stream:
         for line in stream:
-            if line.startswith(b"data:") and b'"NodeProgress"' in line:
+            if line.strip() == b"event: node_progress":
                 return job_id
     raise AssertionError("the job ended before it did anything")
 
