@@ -14,12 +14,14 @@ PRIVATE = re.compile(
     r"\b(token|password|passwd|passphrase|secret|authorization|authentication|credentials?|cookies?|bearer"
     r"|api ?key|(access|private|secret) ?key)( comfy org)?$"
 )
+BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # a word within a name such as apiKey
+BETWEEN = re.compile(r"[\W_]+")
 
 
 def is_private(name: object) -> bool:
     """Whether a value of this name is a credential."""
-    joined = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", str(name))
-    return PRIVATE.search(re.sub(r"[\W_]+", " ", joined).strip().lower()) is not None
+    joined = BEGINS.sub(" ", str(name))
+    return PRIVATE.search(BETWEEN.sub(" ", joined).strip().lower()) is not None
 
 
 def without_credentials(request: JobRequest) -> JobRequest:
