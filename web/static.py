@@ -27,7 +27,7 @@ KINDS: Mapping[str, str] = {
     ".bin": "application/octet-stream", ".onnx": "application/octet-stream",
 }  # fmt: skip
 PICTURES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-FILE = "static_file"  # in a request: what was found for it
+FILE = web.RequestKey("static_file", Path)  # what was found for a request
 NEVER = {"Cache-Control": "no-cache", "Pragma": "no-cache", "Expires": "0"}
 
 
