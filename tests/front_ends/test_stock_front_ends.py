@@ -104,7 +104,18 @@ SHOWN = """() => {
     const node = (app.rootGraph ?? app.graph)._nodes.find((each) => each.type === "SaveImage");
     return node?.imgs?.length && node.imgs[0].complete && node.imgs[0].naturalWidth;
 }"""
+SAMPLE = """() => {
+    const nodes = (window.app?.rootGraph ?? window.app?.graph)?._nodes;
+    return nodes?.length === 7 && nodes.some((node) => node.title === "Remove the noise");
+}"""
 QUIET = "() => (app.rootGraph ?? app.graph)._nodes.every((node) => node.progress === undefined)"
+
+
+def open_sample(window: Window) -> None:
+    """Open the sample workflow as the button for that does."""
+    window.wait_for("() => (window.app?.rootGraph ?? window.app?.graph)?._nodes?.length > 0")
+    window.page.locator("#comfy-file-input").set_input_files(HOUSE / "workflows" / "text_to_image.json")
+    window.wait_for(SAMPLE)
 
 
 def draw(window: Window) -> int:
@@ -153,19 +164,9 @@ def test_1_27_draws_its_default_graph_and_shows_how_far_it_is(tmp_path: Path) ->
         assert len(list((tmp_path / "output").glob("ComfyUI_*.png"))) == 1
 
 
-def open_file(window: Window, path: Path) -> None:
-    """Open a workflow as its button for that does."""
-    window.page.locator("#comfy-file-input").set_input_files(path)
-
-
 def test_1_58_opens_the_sample_workflow_and_shows_its_picture(tmp_path: Path) -> None:
     with opened("1.58.1", tmp_path) as window:
-        window.wait_for("() => window.app?.rootGraph?._nodes?.length > 0")
-        open_file(window, HOUSE / "workflows" / "text_to_image.json")
-        window.wait_for("""() => {
-            const nodes = app.rootGraph._nodes;
-            return nodes.length === 7 && nodes.some((node) => node.title === "Remove the noise");
-        }""")
+        open_sample(window)
         assert draw(window) == 128
         window.page.get_by_text("Job completed").wait_for()
         jobs = [status for _, path, status in window.answers if path.startswith("/api/jobs")]
@@ -189,3 +190,33 @@ def test_1_58_is_told_which_nodes_of_its_default_graph_there_are_not(tmp_path: P
         assert set(said["node_errors"]) >= absent
         assert all(node["errors"] and isinstance(node["class_type"], str) for node in said["node_errors"].values())
         window.page.get_by_text("issues found").wait_for()
+
+
+@pytest.mark.parametrize("version", OWN_FAULTS)
+def test_a_workflow_is_saved_and_its_run_interrupted_and_both_are_there_when_the_page_is_opened_again(
+    version: str, tmp_path: Path
+) -> None:
+    with opened(version, tmp_path) as window:
+        open_sample(window)
+        window.page.keyboard.press("Control+s")
+        window.page.get_by_role("dialog").get_by_role("textbox").press("Enter")
+        saved = "/api/userdata/workflows%2Ftext_to_image.json"
+        window.wait_until(lambda: any(path.startswith(saved) and status == 200 for _, path, status in window.answers))
+        [file] = tmp_path.glob("user/*/workflows/text_to_image.json")
+        assert len(json.loads(file.read_text())["nodes"]) == 7
+        window.page.evaluate(
+            """(app.rootGraph ?? app.graph)._nodes.find((node) => node.type === "KSampler")
+                .widgets.find((widget) => widget.name === "steps").value = 10000"""
+        )
+        window.page.get_by_test_id("queue-button").click()
+        window.wait_until(lambda: bool(window.heard("progress")))
+        window.page.evaluate("app.extensionManager.command.execute('Comfy.Interrupt')")
+        window.wait_until(lambda: bool(window.heard("execution_interrupted")))
+        window.wait_for(QUIET)
+        before = len(window.answers)
+        window.page.reload()
+        window.wait_for(SAMPLE)
+        panel = "/api/history?" if version == "1.27.10" else "/api/jobs?status=completed,failed,cancelled"
+        window.wait_until(
+            lambda: any(path.startswith(panel) and status == 200 for _, path, status in window.answers[before:])
+        )
