@@ -191,9 +191,9 @@ class Hub:
 
     # -- clients
 
-    def join(self, connection: web.WebSocketResponse, client: str) -> Socket:
+    def join(self, connection: web.WebSocketResponse, transport: asyncio.Transport, client: str) -> Socket:
         """A client is connected; it is told where things stand."""
-        socket = Socket(connection, client)
+        socket = Socket(connection, transport, client)
         sockets = self._sockets[client]
         sockets.append(socket)
         for old in sockets[:-SOCKETS_MOST]:

@@ -36,8 +36,11 @@ async def listen(call: Call, query: SocketQuery) -> web.WebSocketResponse:
             426, "upgrade_required", "This is for WebSockets; connect with one.", headers={"Upgrade": "websocket"}
         )
     await connection.prepare(call.request)
+    transport = call.request.transport
+    if transport is None:  # gone already
+        return connection
     hub = call.request.app[HUB]
-    socket = hub.join(connection, protocol.client_of(call.user, query.client_id or uuid.uuid4().hex))
+    socket = hub.join(connection, transport, protocol.client_of(call.user, query.client_id or uuid.uuid4().hex))
     sender = asyncio.create_task(socket.send())
     try:
         is_first = True
