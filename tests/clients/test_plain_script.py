@@ -14,12 +14,28 @@ from tests.serving import Serving, serving
 STATE_KEYS = {
     "value", "max", "state", "node_id", "prompt_id", "display_node_id", "parent_node_id", "real_node_id",
 }  # fmt: skip
+PACK = """
+class Fails:
+    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "test", "fail", (), True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"images": ("IMAGE",), "number": ("INT", {"default": 1})}}
+
+    def fail(self, images, number):
+        raise KeyError("nothing is right")
+
+NODE_CLASS_MAPPINGS = {"Fails": Fails}
+"""
 ENDLESS = 10_000  # steps; about a minute, if nobody interrupts
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("served")) as server:
+    base = tmp_path_factory.mktemp("served")
+    (base / "custom_nodes").mkdir()
+    (base / "custom_nodes" / "failing.py").write_text(PACK)
+    with serving(base) as server:
         yield server
 
 
@@ -289,6 +305,34 @@ def test_the_queue_shows_what_runs_and_what_waits_and_lets_go_of_what_waits(clie
         assert client.post("/interrupt") == (200, None)
         while client.get("/queue")["queue_running"]:
             socket.recv(60)
+
+
+# ── what fails while it runs ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_node_that_fails_is_named_with_its_error_and_what_ran_before(client: Client) -> None:
+    prompt = text_to_image("a quince", seed=1013)
+    del prompt["9"]
+    prompt["bad"] = {"class_type": "Fails", "inputs": {"images": ["8", 0], "number": 7}}
+    prompt_id, heard = draw(client, prompt)
+    assert heard.order[-3:] == ["execution_error", "status", "executing"]
+    assert about(heard, "bad")[:2] == ["running", "executing"]
+    error = heard.of("execution_error")[0]
+    assert set(error) >= {
+        "prompt_id", "node_id", "node_type", "executed", "exception_message", "exception_type", "traceback",
+        "current_inputs", "current_outputs", "timestamp",
+    }  # fmt: skip
+    assert (error["node_id"], error["node_type"], error["exception_type"]) == ("bad", "Fails", "KeyError")
+    assert "nothing is right" in error["exception_message"]
+    assert error["traceback"][-1] == "KeyError: 'nothing is right'\n"
+    assert {"3", "8"} <= set(error["executed"])
+    entry = client.get(f"/history/{prompt_id}")[prompt_id]
+    assert (entry["status"]["status_str"], entry["status"]["completed"]) == ("error", False)
+    kind, kept = entry["status"]["messages"][-1]
+    assert kind == "execution_error"
+    assert {key: kept[key] for key in ("node_id", "exception_type", "exception_message")} == {
+        key: error[key] for key in ("node_id", "exception_type", "exception_message")
+    }
 
 
 # ── what cannot run ───────────────────────────────────────────────────────────────────────────────────────────────────
