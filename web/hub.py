@@ -23,6 +23,7 @@ from web.socket import Socket
 from web.telling import Telling
 
 AT_A_TIME = 200  # events that are told before others get a turn on the event loop
+STATUS_S = 0.1  # so long changes of the queue are gathered for those whose jobs they are not
 SOCKETS_MOST = 8  # connections of one client, such as copies of a browser's tab; then the oldest goes
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Hub:
         self._drawing: dict[tuple[str, str], Numbered | None] = {}  # by job and node: the preview to encode next
         self._drawers: set[asyncio.Task[None]] = set()
         self._log_readers: set[str] = set()
+        self._status_due: asyncio.TimerHandle | None = None
 
     def open(self, scheduler: Scheduler) -> None:
         """The queue is there."""
@@ -94,7 +96,7 @@ class Hub:
             self._clients[job_id] = event.client
             self._lines[event.client].tellings[job_id] = Telling(job_id, event.client)
         elif isinstance(event, JobQueued | JobMoved | JobDeleted):
-            self.tell_status()
+            self.tell_status(event.client if isinstance(event, JobQueued) else None)
             return
         client = self._clients.get(job_id)
         if client is None:
@@ -119,7 +121,7 @@ class Hub:
         event = entry.event
         sockets = self._sockets.get(telling.client, ())
         if isinstance(event, JobStarted):
-            self.tell_status()
+            self.tell_status(telling.client)
         if isinstance(event, NodeProgress) and any(self._sees_previews(each, entry.job_id) for each in sockets):
             self._draw(entry)
         nobody = not protocol.session_of(telling.client)
@@ -131,7 +133,7 @@ class Hub:
         if isinstance(event, JobFinished | JobRequeued):
             del line.tellings[entry.job_id]
             del self._clients[entry.job_id]
-            self.tell_status()
+            self.tell_status(telling.client)
             if isinstance(event, JobFinished):
                 self._put(sockets, protocol.executing_nothing(entry.job_id))
 
@@ -216,14 +218,29 @@ class Hub:
 
     def close(self) -> None:
         """End every connection."""
+        if self._status_due is not None:
+            self._status_due.cancel()
         for socket in self._everybody():
             socket.close()
 
-    def tell_status(self) -> None:
-        """Tell everybody how many jobs wait or run."""
+    def tell_status(self, client: str | None = None) -> None:
+        """Tell how many jobs wait or run: the client that this is about at once, and everybody else soon.
+
+        With many clients, each of whom heard of every job of the others, the server would do little else.
+        """
+        if sockets := self._sockets.get(client or ""):
+            self._put_status(sockets)
+        if self._status_due is None:
+            self._status_due = self._loop.call_later(STATUS_S, self._tell_everybody_status)
+
+    def _tell_everybody_status(self) -> None:
+        self._status_due = None
+        self._put_status(self._everybody(), is_news=True)
+
+    def _put_status(self, sockets: Iterable[Socket], *, is_news: bool = False) -> None:
         text = protocol.encode(protocol.status(self._remaining()))
-        for socket in self._everybody():
-            socket.put(text, is_status=True)
+        for socket in sockets:
+            socket.put_status(text, is_news=is_news)
 
     # -- logs
 

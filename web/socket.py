@@ -35,23 +35,32 @@ class Socket:
         self._waiting: deque[bytes] = deque()  # frames
         self._waiting_bytes = 0
         self._last_is_status = False
+        self._status = ""  # the last that was put
         self._previews: dict[str, bytes] = {}  # by node id, the last of each: older ones are of no use
         self._something = asyncio.Event()
         self._closing = False
 
-    def put(self, message: str | bytes, *, is_status: bool = False) -> None:
-        """Send this after what was put before. Of several states of the queue in a row the last is enough."""
+    def put(self, message: str | bytes) -> None:
+        """Send this after what was put before."""
         if self._closing:
             return
-        if is_status and self._last_is_status and self._waiting:
-            self._waiting_bytes -= len(self._waiting.pop())
-        self._last_is_status = is_status
         whole = frame(message)
         self._waiting.append(whole)
         self._waiting_bytes += len(whole)
+        self._last_is_status = False
         if self._waiting_bytes > WAITING_MOST_BYTES:
             self.close()
         self._something.set()
+
+    def put_status(self, status: str, *, is_news: bool = False) -> None:
+        """Send the state of the queue; of several in a row the last is enough. `is_news`: unless it is known."""
+        if is_news and status == self._status:
+            return
+        if self._last_is_status and self._waiting:
+            self._waiting_bytes -= len(self._waiting.pop())
+        self._status = status
+        self.put(status)
+        self._last_is_status = True
 
     def put_preview(self, node_id: str, picture: bytes) -> None:
         """Send this when nothing else waits, unless a newer one of the same node comes first."""
