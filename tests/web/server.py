@@ -31,13 +31,14 @@ async def serving(
     base: Path,
     *,
     registry: Registry | None = None,
+    surroundings: Surroundings | None = None,
     packs: tuple[Pack, ...] = (),
     waiting_most: int | None = None,
     **settings: Any,
 ) -> AsyncIterator[tuple[Client, Services]]:
     """A client of a server whose folders lie below `base`; `settings` are those of web.settings.Settings."""
     registry = registry or toy_classes()
-    surroundings = Surroundings(resources=[Log(), Gate(), World()])
+    surroundings = surroundings or Surroundings(resources=[Log(), Gate(), World()])
     with Session(registry, Paths(base), surroundings, effects=Effects()) as session:
         async with services(
             session, surroundings, base / "queue.sqlite", packs=packs, waiting_most=waiting_most
