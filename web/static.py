@@ -33,7 +33,7 @@ NEVER = {"Cache-Control": "no-cache", "Pragma": "no-cache", "Expires": "0"}
 
 def find(root: Path, name: str) -> Path | None:
     """The file of that name below a folder, if it is there and of a kind that is sent. Reads the disk."""
-    if "\\" in name or any(part.startswith(".") for part in name.split("/")):
+    if "\\" in name or any(not part or part.startswith(".") for part in name.split("/")):
         return None
     try:
         path = confined(root, name, "static")
