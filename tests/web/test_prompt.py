@@ -195,7 +195,10 @@ def test_the_queue_shows_what_runs_and_waits_and_can_be_emptied(tmp_path: Path) 
             queue = await (await client.get("/queue")).json()
             assert [item[1] for item in queue["queue_running"]] == [running["prompt_id"]]
             assert [item[1] for item in queue["queue_pending"]] == waiting
-            assert await post(client, {"delete": [waiting[1], "unknown", running["prompt_id"]]}, "/queue") == (200, None)
+            assert await post(client, {"delete": [waiting[1], "unknown", running["prompt_id"]]}, "/queue") == (
+                200,
+                None,
+            )
             assert services.scheduler.waiting == [waiting[0], waiting[2]]
             assert await post(client, {"clear": True}, "/queue") == (200, None)
             assert services.scheduler.waiting == []
