@@ -42,7 +42,7 @@ def serving(base: Path, *options: object, ends: int = 0) -> Iterator[Serving]:
     """
     if not (base / "models").exists():
         (base / "models").symlink_to(HOUSE / "models")
-    command = [sys.executable, HOUSE / "main.py", "serve", "--port", "0", "--base", base, *map(str, options)]
+    command = [sys.executable, str(HOUSE / "main.py"), "serve", "--port", "0", "--base", str(base), *map(str, options)]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=base, env=environment) as process:
         try:

@@ -109,6 +109,7 @@ SAMPLE = """() => {
     return nodes?.length === 7 && nodes.some((node) => node.title === "Remove the noise");
 }"""
 QUIET = "() => (app.rootGraph ?? app.graph)._nodes.every((node) => node.progress === undefined)"
+BUSY = "() => (app.rootGraph ?? app.graph)._nodes.some((node) => node.progress > 0)"
 
 
 def open_sample(window: Window) -> None:
@@ -209,7 +210,7 @@ def test_a_workflow_is_saved_and_its_run_interrupted_and_both_are_there_when_the
                 .widgets.find((widget) => widget.name === "steps").value = 10000"""
         )
         window.page.get_by_test_id("queue-button").click()
-        window.wait_until(lambda: bool(window.heard("progress")))
+        window.wait_for(BUSY)
         window.page.evaluate("app.extensionManager.command.execute('Comfy.Interrupt')")
         window.wait_until(lambda: bool(window.heard("execution_interrupted")))
         window.wait_for(QUIET)
