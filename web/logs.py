@@ -238,6 +238,8 @@ class JobLog:
     def take(self, entry: Numbered) -> None:
         """Log an event, if it is one of those."""
         job_id, event = entry.job_id, entry.event
+        if type(event) not in TOLD:
+            return
         extra = {"job_id": job_id, "node_id": getattr(event, "node_id", "")}
         match event:
             case JobStarted():
@@ -262,6 +264,7 @@ class JobLog:
                 log.warning("%s (%s): %s", event.display_id, event.class_type, event.message, extra=extra)
 
 
+TOLD = frozenset({JobStarted, JobFinished, JobRequeued, JobDeleted, NodeFailed, NodeWarned, NodeBlocked})
 END = {"succeeded": "succeeded", "failed": "failed", "cancelled": "been cancelled"}
 
 
