@@ -223,3 +223,5 @@ def checked(value: object, kind: Any, what: str, *, strict: bool = True) -> Any:
     except msgspec.ValidationError as error:
         message = str(error).replace(" - at `$", f" at `{what}").replace("`", "'")
         raise Refused(400, "invalid_value", f"The {what} does not fit: {message}.") from None
+    except UnicodeEncodeError:
+        raise Refused(400, "invalid_value", f"The {what} does not fit: there is half a character in it.") from None
