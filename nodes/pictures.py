@@ -16,6 +16,8 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 MAX_PIXELS = 178_956_970  # of all frames together; beyond this Pillow, too, suspects a bomb. 2 GB as float32
+# No others are tried, by whatever name a file goes: for some of them Pillow starts other programs.
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO", "QOI")
 SIDE_WITHOUT_ALPHA = 64  # pixels; of the empty mask of a picture without transparency
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by channels
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, PIL.Image.DecompressionBombError)
@@ -75,7 +77,7 @@ def write_png(path: Path, image: Tensor, metadata: Mapping[str, Any], *, compres
 @contextmanager
 def _opened(path: Path) -> Iterator[PIL.Image.Image]:
     try:
-        with PIL.Image.open(path) as file:
+        with PIL.Image.open(path, formats=FORMATS) as file:
             pixels = file.width * file.height * getattr(file, "n_frames", 1)
             if pixels > MAX_PIXELS:
                 raise PIL.Image.DecompressionBombError(f"{pixels} pixels")
