@@ -36,6 +36,11 @@ class Effects:
             while len(self._saved) > MOST:
                 self._saved.popitem(last=False)
 
+    def clear(self) -> None:
+        """Forget all: every output node runs again."""
+        with self._lock:
+            self._saved.clear()
+
     def unchanged(self, key: str) -> JobOutput | None:
         """What a node with that fingerprint showed, if every file that it saved is there unchanged."""
         with self._lock:

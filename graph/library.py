@@ -170,6 +170,8 @@ class Session:
             self._release()
         if results:
             self._memory.clear()
+            if self.engine.effects is not None:
+                self.engine.effects.clear()
 
     def close(self) -> None:
         """End the threads; what is to be kept on disk is there then."""

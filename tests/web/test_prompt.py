@@ -274,3 +274,17 @@ def test_a_full_queue_takes_no_more_and_says_so(tmp_path: Path) -> None:
             assert found[2][1]["error"]["type"] == "queue_full"
 
     asyncio.run(check())
+
+
+def test_what_was_saved_is_saved_again_once_memory_was_freed(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as (client, services):
+            files = []
+            for free in (False, False, True):
+                if free:
+                    assert await post(client, {"free_memory": True}, "/free") == (200, None)
+                _, answer = await post(client, {"prompt": {"1": {"class_type": "Keep", "inputs": {"value": 4}}}})
+                files += [each.ui for each in (await services.scheduler.wait(answer["prompt_id"])).outputs]
+            assert files[0] == files[1] != files[2]
+
+    asyncio.run(check())
