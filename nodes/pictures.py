@@ -17,7 +17,7 @@ from torch import Tensor
 
 MAX_PIXELS = 178_956_970  # of all frames together; beyond this Pillow, too, suspects a bomb. 2 GB as float32
 # No others are tried, by whatever name a file goes: for some of them Pillow starts other programs.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO", "QOI")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO", "QOI")
 SIDE_WITHOUT_ALPHA = 64  # pixels; of the empty mask of a picture without transparency
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by channels
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, PIL.Image.DecompressionBombError)
