@@ -92,8 +92,8 @@ async def _receive(request: web.Request, part: Path, file: BinaryIO, most_bytes:
             field = await _soon(reader.next())
             if field is None:
                 break
-            if not isinstance(field, BodyPartReader) or field.name is None:
-                raise Refused(400, "invalid_body", "Each part of the body must be a field with a name.")
+            if not isinstance(field, BodyPartReader) or field.name is None or not field.name.isascii():
+                raise Refused(400, "invalid_body", "Each part of the body must be a field with a plain name.")
             if field.name != FILE:
                 fields[field.name] = await _text(field)
                 continue
