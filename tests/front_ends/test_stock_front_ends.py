@@ -88,6 +88,17 @@ def opened(version: str, base: Path, **settings: object) -> Iterator[Window]:
             browser.close()
 
 
+def add_extension(base: Path) -> None:
+    """A pack that brings a script for the front-end."""
+    web = base / "custom_nodes" / "a greeting" / "web"
+    web.mkdir(parents=True)
+    (web.parent / "__init__.py").write_text('WEB_DIRECTORY = "web"\nNODE_CLASS_MAPPINGS = {}\n')
+    (web / "greet.js").write_text(
+        'import {app} from "../../scripts/app.js";\n'
+        'app.registerExtension({name: "test.greeting", setup() { window.greeted = true; }});\n'
+    )
+
+
 def _told(answer: Any, server: Serving) -> tuple[str, str, int]:
     return answer.request.method, answer.url.removeprefix(server.url), answer.status
 
@@ -133,8 +144,10 @@ def draw(window: Window) -> int:
 
 
 def test_1_27_draws_its_default_graph_and_shows_how_far_it_is(tmp_path: Path) -> None:
+    add_extension(tmp_path)
     with opened("1.27.10", tmp_path) as window:
         window.wait_for("() => window.app?.graph?._nodes?.length === 7")
+        window.wait_for("() => window.greeted")
         names = window.page.evaluate("app.graph._nodes.map((node) => node.type).sort()")
         assert names == [
             "CLIPTextEncode", "CLIPTextEncode", "CheckpointLoaderSimple", "EmptyLatentImage", "KSampler", "SaveImage",
@@ -166,8 +179,10 @@ def test_1_27_draws_its_default_graph_and_shows_how_far_it_is(tmp_path: Path) ->
 
 
 def test_1_58_opens_the_sample_workflow_and_shows_its_picture(tmp_path: Path) -> None:
+    add_extension(tmp_path)
     with opened("1.58.1", tmp_path) as window:
         open_sample(window)
+        window.wait_for("() => window.greeted")
         assert draw(window) == 128
         window.page.get_by_text("Job completed").wait_for()
         jobs = [status for _, path, status in window.answers if path.startswith("/api/jobs")]
