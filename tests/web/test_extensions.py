@@ -93,13 +93,16 @@ def test_example_workflows_of_packs_are_listed_and_sent(tmp_path: Path) -> None:
     put(one.folder / "workflows/a c.json", {"nodes": [1]})
     put(one.folder / "config.json", "secret")
     put(one.folder / "examples/code.py", "secret")
+    put(one.folder / "examples/page.html", "secret")
+    put(one.folder / "examples/deep/x.json", "secret")
     put(two.folder / "other/x.json", {})
 
     async def check(client: Client) -> None:
         assert await (await client.get("/workflow_templates")).json() == {"one": ["a c", "b"]}
         assert await (await client.get("/api/workflow_templates/one/a%20c.json")).json() == {"nodes": [1]}
         assert (await client.get("/workflow_templates/one/b.jpg")).content_type == "image/jpeg"
-        for path in ("one/code.py", "one/config.json", "one/..%2fconfig.json", "two/x.json", "three/x.json"):
+        for path in ("one/code.py", "one/config.json", "one/..%2fconfig.json", "one/page.html", "one/deep%2fx.json",
+                     "two/x.json", "three/x.json"):  # fmt: skip
             answer = await client.get(URL(f"/workflow_templates/{path}", encoded=True))
             assert answer.status == 404, path
             assert "secret" not in await answer.text()
