@@ -103,7 +103,8 @@ def main() -> None:
     """Serve at a free port until told to stop; stderr says which."""
     parser = argparse.ArgumentParser(prog="python -m lab.serve_toys", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--history-most", type=int, default=10_000)
+    parser.add_argument("--history-most", type=int, default=10_000, help="jobs that are over and are kept")
+    parser.add_argument("--memory", type=int, default=2**28, metavar="BYTES", help="for results")
     options = parser.parse_args()
     gc.set_threshold(10_000)  # both as main.py does
     sys.setswitchinterval(0.0005)
@@ -112,7 +113,11 @@ def main() -> None:
     def load() -> Loaded:
         surroundings = Surroundings()
         session = Session(
-            Registry(Add, Show, Busy, Paint), Paths(options.folder), surroundings, memory_bytes=2**28, effects=Effects()
+            Registry(Add, Show, Busy, Paint),
+            Paths(options.folder),
+            surroundings,
+            memory_bytes=options.memory,
+            effects=Effects(),
         )
         return Loaded(session, surroundings, [])
 

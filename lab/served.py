@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -179,18 +179,21 @@ async def until_ready(session: aiohttp.ClientSession) -> None:
 
 
 @asynccontextmanager
-async def listeners(session: aiohttp.ClientSession, ids: Sequence[str]) -> AsyncIterator[list[Listener]]:
-    """A listener for each of these clients, connected."""
-    found = [Listener(each) for each in ids]
-    sockets = [await session.ws_connect("/ws", params={"clientId": each}, max_msg_size=0) for each in ids]
-    for socket in sockets:
+async def connected(session: aiohttp.ClientSession, client: str) -> AsyncIterator[Listener]:
+    """A listener for this client that knows of previews."""
+    found = Listener(client)
+    async with session.ws_connect("/ws", params={"clientId": client}, max_msg_size=0) as socket:
         await socket.send_json(FEATURES)
-    tasks = [asyncio.create_task(each.listen(socket)) for each, socket in zip(found, sockets, strict=True)]
-    try:
+        listening = asyncio.create_task(found.listen(socket))
         yield found
-    finally:
-        await asyncio.gather(*(socket.close() for socket in sockets))
-        await asyncio.gather(*tasks)
+    await listening
+
+
+@asynccontextmanager
+async def listeners(session: aiohttp.ClientSession, ids: Sequence[str]) -> AsyncIterator[list[Listener]]:
+    """A listener for each of these clients."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(connected(session, each)) for each in ids]
 
 
 async def send(session: aiohttp.ClientSession, client: str, body: bytes) -> str:
