@@ -25,6 +25,7 @@ from web.settings import Settings
 Function = TypeVar("Function", bound=Callable[..., Awaitable[Any]])
 
 SMALL_BYTES = 2**16  # JSON of this size is read at once; more takes so long that others would wait
+VALUES_MOST = 2_000_000  # in a body; of so many every thread waits for a second, and they take 0.1 GB of memory
 DEPTH_MOST = 100  # of JSON, one list or object in the other
 BODY_S = 30.0  # a client that takes longer than this for its next bytes is given up
 DECLARED = "__routes__"
@@ -192,7 +193,9 @@ def too_large(most_bytes: int) -> Refused:
 
 
 def parse(data: bytes) -> Any:
-    """The value of a JSON text. Raises Refused saying where it breaks off, or that it is nested too deeply."""
+    """The value of a JSON text. Raises Refused saying where it breaks off, or that it is too deep or holds too much."""
+    if len(data) > VALUES_MOST and data.count(b",") + data.count(b"[") + data.count(b"{") > VALUES_MOST:
+        raise Refused(413, "too_large", f"The body has more than {VALUES_MOST} values; send less.")
     try:
         value = json.loads(data)
     except json.JSONDecodeError as error:
