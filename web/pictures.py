@@ -99,14 +99,15 @@ def with_alpha_of(original: BinaryIO, original_name: str, mask: BinaryIO, mask_n
 
 
 def _upright(picture: Image, mode: str) -> Image:
-    """The first frame, turned as its EXIF data says."""
+    """The first frame, turned as its EXIF data says. There are as few copies as possible: each may take 700 MB."""
     from PIL import ImageOps
 
     if picture.mode == "I":  # 32 bits a pixel, but by custom with the values of 8
         picture = picture.point(lambda value: value * (1 / 255))
     if picture.mode in {"CMYK", "LAB", "YCbCr"}:
         picture.info.pop("icc_profile", None)  # it says nothing of the colours after conversion
-    return ImageOps.exif_transpose(picture).convert(mode)
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _saved(picture: Image, kind: str, **options: object) -> bytes:

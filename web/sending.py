@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from io import BytesIO
 from pathlib import Path, PurePath
 from typing import BinaryIO
 from urllib.parse import quote
@@ -149,8 +150,13 @@ async def send_file(request: web.Request, path: Path, *, name: str | None = None
 
 def send_made(body: bytes, kind: str, name: str, version: Version) -> web.Response:
     """A picture that was made from a file of that name: `kind` is its MIME type."""
-    headers = {**SAFE, **version.headers, "Content-Disposition": disposition(name, is_download=False)}
-    return web.Response(body=body, content_type=kind, headers=headers)
+    headers = {
+        **SAFE,
+        **version.headers,
+        "Content-Type": kind,
+        "Content-Disposition": disposition(name, is_download=False),
+    }
+    return web.Response(headers=headers, body=Piece(BytesIO(body), 0, len(body)))
 
 
 def not_modified(version: Version) -> web.Response:
@@ -210,7 +216,7 @@ def _is_same(request: web.Request, version: Version) -> bool:
 
 
 class Piece(Payload):
-    """Bytes of an open file, read in threads while they are sent; it is closed in the end."""
+    """Bytes of an open file, read in threads piece by piece while they are sent; it is closed in the end."""
 
     _value: BinaryIO
 
