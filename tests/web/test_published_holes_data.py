@@ -3,6 +3,7 @@
 import asyncio
 import json
 import pickle
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -248,3 +249,14 @@ def test_cve_2024_21574_and_cve_2026_123790_nothing_installs_packages_or_writes_
                 assert answer.status in {404, 405}
 
     ask(tmp_path, work)
+
+
+# ── the document ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_threat_model_names_the_tests_that_are_there() -> None:
+    house = Path(__file__).resolve().parents[2]
+    source = "".join(path.read_text("utf-8") for path in (house / "tests" / "web").glob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", (house / "docs" / "threat-model.md").read_text("utf-8")))
+    assert named <= set(re.findall(r"def (test_\w+)\(", source))
+    assert set(re.findall(r"def (test_(?:cve|ghsa)_\w+)\(", source)) <= named
