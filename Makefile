@@ -43,8 +43,9 @@ bench: $(VENV)/ready ## measure speed and memory, and compare with the last time
 	@$(PYTHON) -m lab.bench
 
 .PHONY: soak
-soak: $(VENV)/ready ## kill a busy queue fifty times, and see that nothing is lost
+soak: $(VENV)/ready ## kill a busy queue fifty times, then keep a server busy: nothing is lost, nothing grows
 	@$(PYTHON) -m lab.soak
+	@$(PYTHON) -m lab.soak_server
 
 .PHONY: parity
 parity: $(VENV)/ready ## compare with reference numbers: make parity GOLDEN=folder

@@ -28,6 +28,7 @@ MEMORY_BYTES = 2**20  # for results
 WARM_UP = 2000  # jobs after which nothing should be new
 SAMPLES = 40  # of the jobs after these
 GROWTH_MOST_BYTES = 4 * 2**20  # over all of them: what an allocator may need for its own disorder
+DATABASE_TIMES = 1.5  # as large as after the warming up
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def table(samples: list[Sample], seconds: float) -> Iterator[tuple[str, object]]
     assert last - first < GROWTH_MOST_BYTES, f"the server's memory has grown by {(last - first) / 1e6:.1f} MB"
     assert samples[-1].threads <= samples[0].threads + CLIENTS, "the server has ever more threads"
     assert samples[-1].files <= samples[0].files + CLIENTS, "the server has ever more open files"
+    assert database[-1] < DATABASE_TIMES * database[0], "the server's queue takes ever more of the disk"
 
 
 def main() -> None:
