@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from web.opening import services
 from web.services import Pack, Services
 from web.settings import Settings
 
+THREADS = 32  # for what waits for disks: as many as there may be slow answers before quick ones wait for them
 STOP_S = 30.0  # how long nodes that run may take to notice that the server stops
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ async def serve(
     CannotServe, StoreError for a queue that another process has, and what `load` raises.
     """
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="request"))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
