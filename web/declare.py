@@ -33,7 +33,7 @@ DECLARED = "__routes__"
 SETTINGS = web.AppKey("settings", Settings)
 READY: web.AppKey[asyncio.Future[Services]] = web.AppKey("ready", asyncio.Future)
 HUB = web.AppKey("hub", Hub)
-USER = "user"  # in a request: whose it is
+USER = web.RequestKey("user", str)  # whose a request is
 
 
 class NoQuery(msgspec.Struct):

@@ -37,7 +37,7 @@ FORMATS = {"application/json", "multipart/form-data"}
 OTHER_FORMATS = {"settings", "userdata", "login"}
 SOCKETS = {"/ws", "/api/ws"}
 
-ALLOWED = "allowed_origin"  # in a request: the other site that it comes from
+ALLOWED = web.RequestKey("allowed_origin", str)  # the other site that a request comes from
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = "Authorization, Content-Type, Comfy-User, Last-Event-ID, Range, If-None-Match"
 ANSWER_HEADERS = "Content-Disposition, Content-Range, ETag, Location"
