@@ -150,6 +150,11 @@ class Scheduler:
         """Ids of the jobs that wait, in the order in which they go as things stand."""
         return [turn.id for turn in self._waiting]
 
+    async def in_order(self) -> list[str]:
+        """The same, found in a thread: among ten thousand it takes some milliseconds."""
+        now = self._waiting.copy()
+        return await asyncio.to_thread(lambda: [turn.id for turn in now])
+
     @property
     def running(self) -> list[str]:
         """Ids of the jobs under way, the oldest first."""

@@ -67,6 +67,17 @@ class Waiting:
         """All, in the order in which they would go if none ended, none came and models played no part."""
         return self._in_order(sorted(self._lines))
 
+    def copy(self) -> Waiting:
+        """The same order at this moment, to be looked at in another thread while this one goes on."""
+        found = Waiting()
+        found._turns = dict(self._turns)
+        found._lines = {
+            rank: {sharer: list(line) for sharer, line in lines.items()} for rank, lines in self._lines.items()
+        }
+        found._running = dict(self._running)
+        found._last_turn = dict(self._last_turn)
+        return found
+
     def add(self, turn: Turn) -> None:
         """A job waits from now on."""
         self._turns[turn.id] = turn

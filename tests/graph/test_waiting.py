@@ -75,6 +75,18 @@ def test_the_order_told_is_the_order_taken() -> None:
     assert begun(waiting, len(told)) == told
 
 
+def test_a_copy_has_the_order_of_its_moment() -> None:
+    waiting = line_of(*(turn(n, "ab"[n % 2]) for n in range(1, 7)), turn(7, "a", priority=1), turn(-1, front=True))
+    waiting.take()
+    before = [each.id for each in waiting]
+    copy = waiting.copy()
+    waiting.take()
+    waiting.add(turn(9, "c"))
+    waiting.remove("b3")
+    waiting.move("a6", 3, front=True, numbers={"a6": -5})
+    assert [each.id for each in copy] == before != [each.id for each in waiting]
+
+
 def test_a_job_whose_models_are_loaded_goes_first() -> None:
     waiting = line_of(turn(1, models="x"), turn(2, models="y"), turn(3, models="x"), turn(4, models="x z"))
     assert taken(waiting) == ["1", "3", "2", "4"]

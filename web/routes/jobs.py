@@ -126,7 +126,7 @@ async def list_jobs(call: Call, query: JobsQuery) -> web.Response:
         raise Refused(400, "invalid_value", "What is found by q comes in the order of create_time; leave out sort_by.")
     if by_end:
         states = [each for each in OVER if states is None or each in states]
-    positions = _positions(call) if states is None or "pending" in states else {}
+    positions = await _positions(call) if states is None or "pending" in states else {}
     client = None if query.client is None else protocol.client_of(call.user, query.client)
     newest_first = query.sort_order == "desc"
     paused = services.scheduler.paused
@@ -155,12 +155,10 @@ async def list_jobs(call: Call, query: JobsQuery) -> web.Response:
 async def show_job(call: Call, job_id: str) -> web.Response:
     """A job with its progress, the times of its nodes, its errors, its outputs and what was sent."""
     services = call.services
-    positions = _positions(call)
+    job = await _job(call, job_id)
+    positions = await _positions(call) if job.state == "pending" else {}
 
     def look_up() -> JobDetail:
-        job = services.store.get(job_id)
-        if job is None:
-            raise no_job(job_id)
         return detail(job, positions.get(job_id), services.journal.since(job_id, 0), services.paths)
 
     return await call.json(await asyncio.to_thread(look_up))
@@ -292,9 +290,9 @@ def _states(text: str) -> list[JobState] | None:
     return [STATES[name] for name in dict.fromkeys(names)] or None
 
 
-def _positions(call: Call) -> dict[str, int]:
+async def _positions(call: Call) -> dict[str, int]:
     """Of the jobs that wait, by id: 1 for the next."""
-    return {job_id: place for place, job_id in enumerate(call.services.scheduler.waiting, 1)}
+    return {job_id: place for place, job_id in enumerate(await call.services.scheduler.in_order(), 1)}
 
 
 def _entries(services: Services, jobs: Sequence[Job], positions: Mapping[str, int]) -> list[JobEntry]:
@@ -310,7 +308,7 @@ def _entries(services: Services, jobs: Sequence[Job], positions: Mapping[str, in
 
 
 async def _entry(call: Call, job: Job) -> JobEntry:
-    positions = _positions(call) if job.state == "pending" else {}
+    positions = await _positions(call) if job.state == "pending" else {}
     [found] = await asyncio.to_thread(_entries, call.services, [job], positions)
     return found
 

@@ -22,7 +22,7 @@ class QueueChange(msgspec.Struct):
 async def show_queue(call: Call) -> web.Response:
     """The jobs that run and those that wait, in the order in which they go as things stand."""
     scheduler, store = call.services.scheduler, call.services.store
-    running, waiting = scheduler.running, scheduler.waiting
+    running, waiting = scheduler.running, await scheduler.in_order()
 
     def look_up() -> protocol.QueueAnswer:
         under_way = [job for each in running if (job := store.get(each)) is not None]
