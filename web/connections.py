@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http import HttpProcessingError
 
 from web.errors import Refused
+from web.logs import AccessLog
 from web.security import HEADERS
 
 log = logging.getLogger(__name__)
@@ -42,17 +42,6 @@ def runner(
 ) -> web.AppRunner:
     """What serves an application within these limits."""
     return _Runner(app, limits, access_log=access_log, shutdown_timeout=shutdown_s)
-
-
-class AccessLog(AbstractAccessLogger):
-    """A line for each answer. Queries may hold tokens and are left out."""
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Log one; `time` is in seconds."""
-        self.logger.info(
-            "%s %s %s: %d, %d bytes in %.3f s.", request.remote, request.method, request.rel_url.raw_path,
-            response.status, response.body_length, time,
-        )  # fmt: skip
 
 
 class _Runner(web.AppRunner):

@@ -275,6 +275,6 @@ class AccessLog(AbstractAccessLogger):
         """Log one. `time` is in seconds."""
         self.logger.log(
             logging.DEBUG if isinstance(response, web.FileResponse) or request.path in PROBES else logging.INFO,
-            "%s %s %s: %d, %d bytes, %.0f ms.",
-            request.remote, request.method, request.path, response.status, response.body_length, time * 1000,
+            "%s %s %s: %d, %.0f ms.", request.remote, request.method, request.rel_url.raw_path, response.status,
+            time * 1000,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -10,7 +11,6 @@ from aiohttp import web
 
 from web.settings import Settings
 
-SCHEME = "bearer "
 SESSION = b"darkroom session "
 
 
@@ -30,8 +30,16 @@ class Tokens:
         return _match(self._users, _digest(secret))
 
     def user_of_header(self, authorization: str) -> str | None:
-        """The user of an Authorization header that bears a token."""
-        return self.user_of(authorization[len(SCHEME) :].strip())
+        """The user of an Authorization header that bears a token, or has it for a password, as some clients send it."""
+        scheme, _, given = authorization.partition(" ")
+        if scheme.lower() == "bearer":
+            return self.user_of(given.strip())
+        try:
+            name, _, secret = base64.b64decode(given.strip(), validate=True).decode().partition(":")
+        except ValueError:
+            return None
+        user = self.user_of(secret)
+        return user if name in ("", user) or len(self._users) == 1 else None
 
     def user_of_cookie(self, request: web.BaseRequest) -> str | None:
         """The user of a session."""
@@ -53,9 +61,9 @@ class Tokens:
         response.del_cookie(self.cookie, path="/", httponly=True, samesite="Strict")
 
 
-def is_bearer(authorization: str) -> bool:
+def is_token(authorization: str) -> bool:
     """Whether an Authorization header is for this server; a proxy may have asked for another."""
-    return authorization[: len(SCHEME)].lower() == SCHEME
+    return authorization.partition(" ")[0].lower() in {"bearer", "basic"}
 
 
 def _digest(secret: str) -> bytes:

@@ -1,6 +1,7 @@
 """Tokens, sessions and users: who is let in, as whom, and that no secret is ever shown."""
 
 import asyncio
+import base64
 import logging
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -257,5 +258,28 @@ def test_no_log_shows_a_token(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         assert ANN not in said
         assert "the-wrong-secret" not in said
         assert "wrong token" in said
+
+    ask(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (f"ann:{ANN}", 200), (f":{ANN}", 200), (f"bob:{ANN}", 401), ("ann:wrong-secret", 401), (ANN, 401),
+    ],
+)  # fmt: skip
+def test_a_token_may_be_a_password_of_its_user(tmp_path: Path, given: str, expected: int) -> None:
+    async def work(client: Client) -> None:
+        header = {"Authorization": "Basic " + base64.b64encode(given.encode()).decode()}
+        assert await status(client, "GET", "/queue", header) == expected
+        assert await status(client, "GET", "/queue", header | await logged_in(client)) == 200
+
+    ask(tmp_path, work)
+
+
+@pytest.mark.parametrize("given", ["Basic", "Basic ", "Basic ****", "Basic /w==", "basic Og==", "Digest x"])
+def test_a_password_that_is_none_is_refused(tmp_path: Path, given: str) -> None:
+    async def work(client: Client) -> None:
+        assert await status(client, "GET", "/queue", {"Authorization": given}) == 401
 
     ask(tmp_path, work)
