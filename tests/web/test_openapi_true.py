@@ -29,14 +29,31 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 SERVE = """
 import asyncio, sys
 from pathlib import Path
-from tests.web.server import serving
+from aiohttp import web
+from graph.library import Session, Surroundings
+from graph.paths import Paths
+from tests.graph.scheduler_toys import World
+from tests.graph.toys import Gate, Log
+from tests.web.server import toy_classes
+from web.app import make_app
+from web.connections import runner
+from web.opening import services
+from web.settings import Settings
 
-async def serve():
-    async with serving(Path(sys.argv[1])) as (client, services):
-        print(client.make_url(""), flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+async def serve(base):
+    around = Surroundings(resources=[Log(), Gate(), World()])
+    with Session(toy_classes(), Paths(base), around) as session:
+        async with services(session, around, base / "queue.sqlite") as found:
+            ready = asyncio.get_running_loop().create_future()
+            ready.set_result(found)
+            server = runner(make_app(Settings(base), ready))
+            await server.setup()
+            await web.TCPSite(server, "127.0.0.1", 0).start()
+            print("http://127.0.0.1:%d" % server.addresses[0][1], flush=True)
+            await asyncio.to_thread(sys.stdin.read)
+            await server.cleanup()
 
-asyncio.run(serve())
+asyncio.run(serve(Path(sys.argv[1])))
 """
 PROMPTS = {"done": toy("good"), "failed": toy("bad", -1), "waiting": toy("later")}
 THERE: dict[str, list[str]] = {  # values of parameters that lead somewhere
@@ -130,7 +147,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
     ) as process:
         assert process.stdout is not None
-        yield Server(process.stdout.readline().strip().rstrip("/"))
+        yield Server(process.stdout.readline().strip())
         process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
 
