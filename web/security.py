@@ -16,7 +16,7 @@ from web import login_page
 from web.declare import USER
 from web.errors import Handler, Refused
 from web.settings import Settings
-from web.tokens import Tokens, is_token
+from web.tokens import Tokens, scheme_of
 
 log = logging.getLogger(__name__)
 
@@ -231,9 +231,13 @@ def _given_token(request: web.Request) -> str | None:
 
 def _known_user(request: web.Request, tokens: Tokens) -> str | None:
     authorization = request.headers.get("Authorization", "")
-    if is_token(authorization) and (user := tokens.user_of_header(authorization)) is not None:
-        return user
-    return tokens.user_of_cookie(request)  # a browser behind a proxy may send the proxy's password as well
+    match scheme_of(authorization):
+        case "bearer":
+            return tokens.user_of_bearer(authorization)
+        case "basic":  # which may be a password for a proxy
+            return tokens.user_of_password(authorization) or tokens.user_of_cookie(request)
+        case _:
+            return tokens.user_of_cookie(request)
 
 
 def _is_open(request: web.Request, open_paths: Collection[str]) -> bool:
@@ -243,7 +247,7 @@ def _is_open(request: web.Request, open_paths: Collection[str]) -> bool:
 
 async def _without_token(request: web.Request, given: str | None) -> web.Response:
     """The answer to whoever has none: a page to give one, or 401."""
-    wrong = given is not None or is_token(request.headers.get("Authorization", ""))
+    wrong = given is not None or scheme_of(request.headers.get("Authorization", "")) == "bearer"
     if wrong:
         await refuse_later(request)
     if request.method == "GET" and request.path == "/" and "text/html" in request.headers.get("Accept", ""):

@@ -29,15 +29,17 @@ class Tokens:
         """The user whose secret this is. It takes as long for a wrong one as for any right one."""
         return _match(self._users, _digest(secret))
 
-    def user_of_header(self, authorization: str) -> str | None:
-        """The user of an Authorization header that bears a token, or has it for a password, as some clients send it."""
-        scheme, _, given = authorization.partition(" ")
-        if scheme.lower() == "bearer":
-            return self.user_of(given.strip())
+    def user_of_bearer(self, authorization: str) -> str | None:
+        """The user of an Authorization header that bears a token."""
+        return self.user_of(authorization.partition(" ")[2].strip())
+
+    def user_of_password(self, authorization: str) -> str | None:
+        """The user of an Authorization header that has a token for a password, as some clients send it."""
         try:
-            name, _, secret = base64.b64decode(given.strip(), validate=True).decode().partition(":")
+            given = base64.b64decode(authorization.partition(" ")[2].strip(), validate=True).decode()
         except ValueError:
             return None
+        name, _, secret = given.partition(":")
         user = self.user_of(secret)
         return user if name in ("", user) or len(self._users) == 1 else None
 
@@ -61,9 +63,9 @@ class Tokens:
         response.del_cookie(self.cookie, path="/", httponly=True, samesite="Strict")
 
 
-def is_token(authorization: str) -> bool:
-    """Whether an Authorization header is for this server; a proxy may have asked for another."""
-    return authorization.partition(" ")[0].lower() in {"bearer", "basic"}
+def scheme_of(authorization: str) -> str:
+    """What kind of Authorization header it is."""
+    return authorization.partition(" ")[0].lower()
 
 
 def _digest(secret: str) -> bytes:
