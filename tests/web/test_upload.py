@@ -1,72 +1,21 @@
 """Uploads lie where they belong under a name of their own, or leave nothing behind."""
 
 import asyncio
-import json
-import os
 import shutil
 import unicodedata
-from collections.abc import Awaitable, Callable
-from io import BytesIO
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, FormData
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from tests.web.server import Client, serving
+from tests.web.files import bomb, files, form, png, sentence, taken, with_client
+from tests.web.server import Client
 from web import uploads
-from web.errors import Refused
-from web.uploads import file_name, folder_name, place
 
 SECRET = b"nobody shall read or overwrite this"
-
-
-def png(colour: Any = "red", mode: str = "RGB", size: tuple[int, int] = (4, 4), **options: Any) -> bytes:
-    file = BytesIO()
-    Image.new(mode, size, colour).save(file, "png", **options)
-    return file.getvalue()
-
-
-def form(content: bytes = b"", name: str | None = "a.png", **fields: str) -> FormData:
-    made = FormData(quote_fields=False)
-    if name is not None:
-        made.add_field("image", content, filename=name)
-    for field, value in fields.items():
-        made.add_field(field, value)
-    return made
-
-
-def with_client(base: Path, use: Callable[[Client], Awaitable[None]], **options: Any) -> None:
-    async def run() -> None:
-        async with serving(base, **options) as (client, _):
-            await use(client)
-
-    asyncio.run(run())
-
-
-def files(base: Path) -> dict[str, bytes]:
-    """All files in the folders that uploads may reach, hidden ones and parts, too."""
-    found = (path for where in ("input", "output", "temp") for path in (base / where).rglob("*"))
-    return {path.relative_to(base).as_posix(): path.read_bytes() for path in found if path.is_file()}
-
-
-async def taken(client: Client, content: bytes, name: str = "a.png", **fields: str) -> dict[str, str]:
-    answer = await client.post("/upload/image", data=form(content, name, **fields))
-    assert answer.status == 200, await answer.text()
-    return dict(await answer.json())
-
-
-async def sentence(answer: ClientResponse, status: int) -> str:
-    assert answer.status == status, await answer.text()
-    body = await answer.json()
-    assert set(body) == {"error", "node_errors"}
-    assert body["error"]["message"].endswith(".")
-    return str(body["error"]["message"])
 
 
 def test_a_file_comes_to_lie_in_the_folder_that_is_asked_for(tmp_path: Path) -> None:
@@ -250,8 +199,6 @@ def test_just_as_much_as_the_limit_is_taken(tmp_path: Path) -> None:
 
 
 def test_bombs_are_refused(tmp_path: Path) -> None:
-    from tests.web.test_view import bomb
-
     async def use(client: Client) -> None:
         answer = await client.post("/upload/image", data=form(bomb(20_000, 20_000), "a.png"))
         assert "too large" in await sentence(answer, 413)
@@ -396,164 +343,5 @@ def test_a_folder_holds_only_so_many_files(tmp_path: Path, monkeypatch: pytest.M
             await taken(client, b"x", f"{number}.txt")
         assert "3 files already" in await sentence(await client.post("/upload/image", data=form(b"x", "4.txt")), 507)
         assert len(files(tmp_path)) == 3
-
-    with_client(tmp_path, use)
-
-
-# -- names
-
-
-hostile_parts = st.sampled_from(
-    ["..", "/", "\\", ".png", "a", "\0", "\n", "con", ".", " ", "C:", "é", "e\u0301", "\u202e", "~", "x" * 300]
-)
-hostile = st.lists(hostile_parts, max_size=5).map("".join) | st.text(max_size=10)
-
-
-@given(name=hostile.map(lambda name: f"{name}.txt") | hostile, subfolder=hostile)
-def test_no_name_however_hostile_is_a_path_elsewhere(
-    tmp_path_factory: pytest.TempPathFactory, name: str, subfolder: str
-) -> None:
-    root = Path("/root-of-it")
-    try:
-        path = root / folder_name(subfolder) / file_name(name)
-    except Refused:
-        return
-    assert os.path.normpath(path) == str(path)
-    assert path.is_relative_to(root)
-    assert {unicodedata.category(char) for char in str(path)}.isdisjoint({"Cc", "Cs", "Zl", "Zp"})
-    assert len(path.name.encode()) <= 255
-    assert not any(part.startswith(".") for part in path.parts)
-
-
-@settings(max_examples=60, deadline=None)
-@given(name=hostile.map(lambda name: f"{name}.txt"), subfolder=hostile, overwrite=st.booleans())
-def test_nothing_is_ever_written_outside(
-    tmp_path_factory: pytest.TempPathFactory, name: str, subfolder: str, overwrite: bool
-) -> None:
-    base = tmp_path_factory.mktemp("base")
-    (base / "secret.txt").write_bytes(SECRET)
-    part = base / "upload.part"
-    part.write_bytes(b"new")
-    folder = base / "input"
-    try:
-        folder = folder / folder_name(subfolder)
-        kept = place(part, folder, file_name(name), overwrite=overwrite)
-    except Refused:
-        assert not list(folder.rglob("*"))
-    else:
-        assert (folder / kept).read_bytes() == b"new"
-        assert [path for path in (base / "input").rglob("*") if path.is_file()] == [folder / kept]
-    assert (base / "secret.txt").read_bytes() == SECRET
-    assert {path.name for path in base.iterdir()} <= {"secret.txt", "input", "upload.part"}
-
-
-def test_numbers_keep_long_names_short_enough(tmp_path: Path) -> None:
-    name = "ü" * 125 + ".txt"
-    for number in range(12):
-        (tmp_path / "part").write_text(str(number))
-        kept = place(tmp_path / "part", tmp_path / "folder", name, overwrite=False)
-        assert (tmp_path / "folder" / kept).read_text() == str(number)
-        assert len(kept.encode()) <= 255
-    assert len(list((tmp_path / "folder").iterdir())) == 12
-
-
-def test_names_are_claimed_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_links(self: Path, target: Path) -> None:
-        raise PermissionError("no links here")
-
-    monkeypatch.setattr(Path, "hardlink_to", no_links)
-    for content in ("one", "two", "one"):
-        (tmp_path / "part").write_text(content)
-        place(tmp_path / "part", tmp_path / "folder", "a.txt", overwrite=False)
-    assert {path.name: path.read_text() for path in (tmp_path / "folder").iterdir()} == {
-        "a.txt": "one",
-        "a (1).txt": "two",
-    }
-
-
-# -- masks
-
-
-def mask(values: bytes, size: tuple[int, int] = (4, 4)) -> bytes:
-    made = Image.new("RGBA", size)
-    made.putalpha(Image.frombytes("L", size, values))
-    file = BytesIO()
-    made.save(file, "png")
-    return file.getvalue()
-
-
-def original(base: Path, name: str = "output/a.png", **options: Any) -> Path:
-    path = base / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png((10, 20, 30), **options))
-    return path
-
-
-def reference(filename: str = "a.png", **more: str) -> str:
-    return json.dumps({"filename": filename, **more})
-
-
-def test_a_mask_becomes_the_alpha_of_the_picture_it_is_for(tmp_path: Path) -> None:
-    texts = PngInfo()
-    texts.add_text("prompt", '{"1": {}}')
-    texts.add_itxt("workflow", "名")
-    kept = original(tmp_path, pnginfo=texts)
-    original(tmp_path, "input/sub/b.png", mode="RGB")
-
-    async def use(client: Client) -> None:
-        sent = form(mask(bytes(range(16))), "masked.png", original_ref=reference(), subfolder="clipspace")
-        answer = await client.post("/upload/mask", data=sent)
-        assert answer.status == 200, await answer.text()
-        assert await answer.json() == {"name": "masked.png", "subfolder": "clipspace", "type": "input"}
-        with Image.open(tmp_path / "input" / "clipspace" / "masked.png") as result:
-            assert (result.format, result.mode) == ("PNG", "RGBA")
-            assert result.getchannel("A").tobytes() == bytes(range(16))
-            assert result.getpixel((0, 0)) == (10, 20, 30, 0)
-            assert result.text == {"prompt": '{"1": {}}', "workflow": "名"}  # type: ignore[attr-defined]
-        assert kept.read_bytes() == png((10, 20, 30), pnginfo=texts)
-        elsewhere = reference("b.png", subfolder="sub", type="input")
-        answer = await client.post("/api/upload/mask", data=form(mask(bytes(16)), "b.png", original_ref=elsewhere))
-        assert answer.status == 200
-        again = await client.post("/upload/mask", data=form(mask(bytes(16)), "b.png", original_ref=elsewhere))
-        assert (await again.json())["name"] == "b.png"
-        assert set(files(tmp_path)) == {"output/a.png", "input/sub/b.png", "input/clipspace/masked.png", "input/b.png"}
-
-    with_client(tmp_path, use)
-
-
-@pytest.mark.parametrize(
-    ("content", "name", "ref", "status"),
-    [
-        (mask(bytes(16)), "m.png", reference("none.png"), 404),
-        (mask(bytes(16)), "m.png", reference("a.png", type="input"), 404),
-        (mask(bytes(16)), "m.png", reference("../secret.png"), 400),
-        (mask(bytes(16)), "m.png", reference("secret.png", subfolder=".."), 403),
-        (mask(bytes(16)), "m.png", reference("../secret.png [input]"), 400),
-        (mask(bytes(16)), "m.png", reference("a.png", type="models"), 400),
-        (mask(bytes(16)), "m.png", reference("text.txt"), 400),
-        (mask(bytes(16)), "m.png", "{}", 400),
-        (mask(bytes(16)), "m.png", "[]", 400),
-        (mask(bytes(16)), "m.png", "no JSON", 400),
-        (mask(bytes(16)), "m.png", '{"filename": 5}', 400),
-        (mask(bytes(16)), "m.png", "[" * 10_000, 400),
-        (mask(bytes(16)), "m.png", '{"filename": "\\ud800.png"}', 404),
-        (mask(bytes(16)), "m.png", None, 400),
-        (mask(bytes(16)), "m.jpg", reference(), 400),
-        (mask(bytes(20), (4, 5)), "m.png", reference(), 400),
-        (mask(bytes(16))[:45], "m.png", reference(), 400),
-        (b"", "m.png", reference(), 400),
-    ],
-)
-def test_a_mask_that_fits_to_nothing_leaves_nothing_behind(
-    tmp_path: Path, content: bytes, name: str, ref: str | None, status: int
-) -> None:
-    original(tmp_path)
-    original(tmp_path, "secret.png")
-    (tmp_path / "output" / "text.txt").write_bytes(b"text")
-
-    async def use(client: Client) -> None:
-        fields = {} if ref is None else {"original_ref": ref}
-        await sentence(await client.post("/upload/mask", data=form(content, name, **fields)), status)
-        assert set(files(tmp_path)) == {"output/a.png", "output/text.txt"}
 
     with_client(tmp_path, use)

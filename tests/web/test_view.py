@@ -2,64 +2,20 @@
 
 import asyncio
 import os
-import struct
-import zlib
-from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
 from aiohttp import ClientResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
-from PIL.Image import Transpose
 
-from tests.web.server import Client, serving
+from tests.web.files import CHANGED_S, is_safe, picture, put, sentence, with_client
+from tests.web.server import Client
 from web.sending import disposition, kind_of
 
 SECRET = b"nobody shall read this"
-CHANGED_S = 1_700_000_000.75
-
-
-def picture(path: Path, mode: str = "RGBA", size: tuple[int, int] = (8, 6), **options: Any) -> bytes:
-    """A picture whose pixels differ; in "RGBA" its alpha does, too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = Image.frombytes(mode, size, bytes(range(size[0] * size[1] * len(Image.new(mode, (1, 1)).getbands()))))
-    made.save(path, **options)
-    os.utime(path, (CHANGED_S, CHANGED_S))
-    return path.read_bytes()
-
-
-def put(path: Path, content: bytes) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    os.utime(path, (CHANGED_S, CHANGED_S))
-    return content
-
-
-def with_client(base: Path, use: Callable[[Client], Awaitable[None]], **options: Any) -> None:
-    async def run() -> None:
-        async with serving(base, **options) as (client, _):
-            await use(client)
-
-    asyncio.run(run())
-
-
-async def sentence(answer: ClientResponse, status: int) -> str:
-    """The message of an answer of that status in the one shape of failures."""
-    assert answer.status == status, await answer.text()
-    body = await answer.json()
-    assert set(body) == {"error", "node_errors"}
-    return str(body["error"]["message"])
-
-
-def is_safe(answer: ClientResponse) -> bool:
-    policy = answer.headers["Content-Security-Policy"]
-    return answer.headers["X-Content-Type-Options"] == "nosniff" and policy == "sandbox; default-src 'none'"
 
 
 def test_a_file_comes_as_it_is_under_both_paths_and_from_all_folders(tmp_path: Path) -> None:
@@ -364,181 +320,5 @@ def test_a_file_that_changes_has_another_tag(tmp_path: Path) -> None:
             assert (answer.status, answer.headers["ETag"] != tag) == (200, True)
             again = await client.get("/view", params=query, headers={"If-None-Match": answer.headers["ETag"]})
             assert again.status == 304
-
-    with_client(tmp_path, use)
-
-
-# -- previews and channels
-
-
-@pytest.mark.parametrize(
-    ("asked", "kind", "mode"),
-    [
-        ({"preview": "webp"}, "webp", "RGBA"),
-        ({"preview": "jpeg;80"}, "jpeg", "RGB"),
-        ({"preview": "webp;75", "channel": "rgb"}, "webp", "RGB"),
-        ({"preview": "jpeg", "channel": "rgba"}, "webp", "RGBA"),
-        ({"preview": "jpeg", "channel": "a"}, "webp", "RGBA"),
-        ({"preview": "jpeg", "channel": "rgb"}, "jpeg", "RGB"),
-        ({"preview": "bmp"}, "webp", "RGBA"),
-        ({"preview": ""}, "webp", "RGBA"),
-        ({"preview": "webp;;loud;99999"}, "webp", "RGBA"),
-    ],
-)
-def test_previews_have_the_format_asked_for(tmp_path: Path, asked: dict[str, str], kind: str, mode: str) -> None:
-    picture(tmp_path / "output" / "a.png")
-
-    async def use(client: Client) -> None:
-        answer = await client.get("/view", params={"filename": "a.png", **asked})
-        assert answer.status == 200
-        assert answer.headers["Content-Type"] == f"image/{kind}"
-        assert answer.headers["Content-Disposition"] == 'filename="a.png"'
-        assert is_safe(answer)
-        with Image.open(BytesIO(await answer.read())) as made:
-            assert (made.format, made.mode, made.size) == (kind.upper(), mode, (8, 6))
-
-    with_client(tmp_path, use)
-
-
-def test_a_lower_quality_is_a_smaller_preview(tmp_path: Path) -> None:
-    (tmp_path / "output").mkdir()
-    Image.effect_noise((128, 128), 80).convert("RGB").save(tmp_path / "output" / "noise.png")
-
-    async def use(client: Client) -> None:
-        sizes = []
-        for quality in ("jpeg;5", "jpeg;50", "jpeg", "jpeg;100"):
-            answer = await client.get("/view", params={"filename": "noise.png", "preview": quality})
-            sizes.append(len(await answer.read()))
-        assert sizes == sorted(set(sizes))
-
-    with_client(tmp_path, use)
-
-
-def test_channels_come_as_png(tmp_path: Path) -> None:
-    picture(tmp_path / "output" / "clear.png")
-    picture(tmp_path / "output" / "solid.png", "RGB")
-
-    async def use(client: Client) -> None:
-        async def channel(name: str, which: str) -> Image.Image:
-            answer = await client.get("/view", params={"filename": name, "channel": which})
-            assert answer.headers["Content-Type"] == "image/png"
-            made = Image.open(BytesIO(await answer.read()))
-            made.load()
-            return made
-
-        with Image.open(tmp_path / "output" / "clear.png") as original:
-            colours = await channel("clear.png", "rgb")
-            assert (colours.mode, colours.tobytes()) == ("RGB", original.convert("RGB").tobytes())
-            alpha = await channel("clear.png", "a")
-            assert alpha.mode == "RGBA"
-            assert alpha.getchannel("A").tobytes() == original.getchannel("A").tobytes()
-            assert alpha.convert("RGB").getextrema() == ((0, 0),) * 3
-        assert (await channel("solid.png", "a")).getchannel("A").getextrema() == (255, 255)
-        whole = await client.get("/view", params={"filename": "clear.png", "channel": "rgba"})
-        assert await whole.read() == (tmp_path / "output" / "clear.png").read_bytes()
-
-    with_client(tmp_path, use)
-
-
-def test_previews_stand_upright(tmp_path: Path) -> None:
-    (tmp_path / "output").mkdir()
-    left_white = Image.new("L", (64, 32))
-    left_white.paste(255, (0, 0, 32, 32))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter, clockwise
-    left_white.save(tmp_path / "output" / "turned.jpg", exif=exif)
-
-    async def use(client: Client) -> None:
-        answer = await client.get("/view", params={"filename": "turned.jpg", "preview": "webp"})
-        with Image.open(BytesIO(await answer.read())) as made:
-            expected = left_white.transpose(Transpose.ROTATE_270)
-            assert made.size == expected.size == (32, 64)
-            assert [made.convert("L").getpixel((16, y)) > 128 for y in (4, 60)] == [True, False]  # type: ignore[operator]
-
-    with_client(tmp_path, use)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "CMYK", "I", "I;16", "F"])
-def test_every_mode_of_pictures_has_a_preview(tmp_path: Path, mode: str) -> None:
-    (tmp_path / "output").mkdir()
-    Image.new(mode, (4, 4)).save(tmp_path / "output" / "a.tif")
-
-    async def use(client: Client) -> None:
-        for asked in ({"preview": "webp"}, {"preview": "jpeg"}, {"channel": "rgb"}, {"channel": "a"}):
-            answer = await client.get("/view", params={"filename": "a.tif", **asked})
-            assert answer.status == 200, await answer.text()
-
-    with_client(tmp_path, use)
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A PNG file of few bytes that says it has many pixels."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
-    lines = zlib.compress(bytes(1000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
-
-
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
-    put(tmp_path / "output" / "bomb.png", bomb(15_000, 15_000))
-    put(tmp_path / "output" / "worse.png", bomb(2**31 - 1, 2**31 - 1))
-
-    async def use(client: Client) -> None:
-        for name in ("bomb.png", "worse.png"):
-            for asked in ({"preview": "webp"}, {"channel": "rgb"}, {"channel": "a"}):
-                answer = await client.get("/view", params={"filename": name, **asked})
-                assert "at most 178956970 pixels" in await sentence(answer, 413)
-
-    with_client(tmp_path, use)
-
-
-def test_broken_pictures_are_refused_however_they_are_broken(tmp_path: Path) -> None:
-    whole = {
-        kind: picture(tmp_path / f"a.{kind}", "RGB") for kind in ("png", "jpeg", "webp", "gif", "bmp", "tiff", "avif")
-    }
-    broken: list[bytes] = []
-
-    @settings(max_examples=150, deadline=None)
-    @given(kind=st.sampled_from(sorted(whole)), data=st.data())
-    def break_one(kind: str, data: st.DataObject) -> None:
-        content = bytearray(whole[kind])
-        for _ in range(data.draw(st.integers(1, 4))):
-            content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
-        broken.append(bytes(content[: data.draw(st.integers(4, len(content)))]))
-
-    break_one()
-
-    async def use(client: Client) -> None:
-        for content in broken:
-            put(tmp_path / "output" / "a.png", content)
-            answer = await client.get("/view", params={"filename": "a.png", "preview": "jpeg"})
-            assert answer.status in {200, 400, 413}, content
-
-    with_client(tmp_path, use)
-
-
-def test_files_of_other_kinds_are_not_even_tried_as_pictures(tmp_path: Path) -> None:
-    put(
-        tmp_path / "output" / "a.png",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n",
-    )
-
-    async def use(client: Client) -> None:
-        answer = await client.get("/view", params={"filename": "a.png", "preview": "webp"})
-        assert "cannot be read as a picture" in await sentence(answer, 400)
-
-    with_client(tmp_path, use)
-
-
-def test_many_previews_at_once_all_come(tmp_path: Path) -> None:
-    picture(tmp_path / "output" / "a.png")
-
-    async def use(client: Client) -> None:
-        answers = await asyncio.gather(*(client.get("/view?filename=a.png&preview=webp;70") for _ in range(50)))
-        assert {answer.status for answer in answers} == {200}
-        assert len({await answer.read() for answer in answers}) == 1
 
     with_client(tmp_path, use)
