@@ -189,27 +189,16 @@ def _recorded(node_id: str, node_type: str, sentence: str, at: int) -> JobError:
 
 def error_of(event: NodeFailed, at_s: float) -> JobError:
     """The failure of a node, of this process or an earlier one."""
-    kind, text, trace = described(event.error)
+    error = PastError.of(event.error)
     return JobError(
         node_id=event.display_id,
         node_type=event.class_type,
-        exception_type=kind,
-        exception_message=text or event.message,
-        traceback=trace,
+        exception_type=error.kind,
+        exception_message=error.text or event.message,
+        traceback=list(error.trace),
         message=event.message,
         timestamp=ms(at_s),
     )
-
-
-def described(error: BaseException) -> tuple[str, str, list[str]]:
-    """Class, text and traceback."""
-    if isinstance(error, PastError):
-        return error.kind, error.text, list(error.trace)
-    import traceback
-
-    cls = type(error)
-    kind = cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__name__}"
-    return kind, str(error), traceback.format_exception(error)
 
 
 def files(names: Iterable[str], paths: Paths) -> Iterator[JobFile]:

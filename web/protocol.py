@@ -314,15 +314,7 @@ def execution_success(job_id: str, at_s: float) -> Message:
 
 def execution_error(job_id: str, event: NodeFailed, ran: Iterable[str], at_s: float) -> Message:
     """A node has failed."""
-    error = event.error
-    if isinstance(error, PastError):
-        kind, text, trace = error.kind, error.text, list(error.trace)
-    else:
-        import traceback
-
-        cls = type(error)
-        kind = cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__name__}"
-        text, trace = str(error), traceback.format_exception(error)
+    error = PastError.of(event.error)
     return _message(
         "execution_error",
         {
@@ -330,9 +322,9 @@ def execution_error(job_id: str, event: NodeFailed, ran: Iterable[str], at_s: fl
             "node_id": event.display_id,
             "node_type": event.class_type,
             "executed": list(ran),
-            "exception_message": text or event.message,
-            "exception_type": kind,
-            "traceback": trace,
+            "exception_message": error.text or event.message,
+            "exception_type": error.kind,
+            "traceback": list(error.trace),
             "current_inputs": {},
             "current_outputs": list(ran),
             "timestamp": _ms(at_s),

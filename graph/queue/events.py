@@ -81,13 +81,32 @@ TUPLES: Mapping[type[Any], frozenset[str]] = {
 
 
 class PastError(Exception):
-    """An error of an earlier process, as it was written down: its class, its text and the lines of its traceback."""
+    """An error as it can be written down, and as it is read later: its class, its text, the lines of its traceback."""
 
     def __init__(self, kind: str, text: str, trace: tuple[str, ...] = ()) -> None:
         super().__init__(text)
         self.kind = kind
         self.text = text
         self.trace = trace
+
+    @classmethod
+    def of(cls, error: BaseException) -> PastError:
+        """Any error so; one whose own code cannot say what it is, too."""
+        if isinstance(error, cls):
+            return error
+        kind = type(error).__name__ if type(error).__module__ == "builtins" else _full_name(type(error))
+        try:
+            text = str(error)
+        except Exception:
+            text = kind
+        try:
+            return cls(kind, text, tuple(traceback.format_exception(error)))
+        except Exception:  # also Python's own fault, when two threads look at source at the same time
+            return cls(kind, text, (f"{kind}: {text}\n",))
+
+
+def _full_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__name__}"
 
 
 def to_json(event: Event | JobEvent, at_s: float) -> str:
@@ -116,13 +135,7 @@ def from_json(text: str) -> tuple[Event | JobEvent, float] | None:
 
 def _plain(value: object) -> object:
     """What JSON has no form for."""
-    if isinstance(value, PastError):
-        return {"kind": value.kind, "text": value.text, "trace": value.trace}
     if isinstance(value, BaseException):
-        cls = type(value)
-        kind = cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__name__}"
-        return {"kind": kind, "text": str(value), "trace": traceback.format_exception(value)}
+        past = PastError.of(value)
+        return {"kind": past.kind, "text": past.text, "trace": past.trace}
     return dict(value) if isinstance(value, Mapping) else repr(value)
-
-
-ENCODER = json.JSONEncoder(default=_plain)

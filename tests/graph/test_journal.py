@@ -323,3 +323,18 @@ def test_a_store_that_cannot_write_stops_no_event(
     other.close()
     assert "Events of job a are not kept" in caplog.text
     assert "keeps the queue" in caplog.text
+
+
+class Speechless(Exception):
+    """An error whose own code fails."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_error_that_cannot_say_what_it_is_is_told_all_the_same() -> None:
+    past = PastError.of(Speechless())
+    assert past.kind.endswith("Speechless")
+    assert past.text == past.kind
+    assert past.trace
+    assert PastError.of(past) is past

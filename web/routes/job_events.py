@@ -26,11 +26,11 @@ from graph.events import (
 )
 from graph.jobs import OVER
 from graph.paths import Paths
-from graph.queue.events import JobDeleted, JobFinished, JobMoved, JobQueued, JobRequeued, JobStarted
+from graph.queue.events import JobDeleted, JobFinished, JobMoved, JobQueued, JobRequeued, JobStarted, PastError
 from graph.queue.journal import LAST, Numbered
 from web.declare import Call, route
 from web.errors import Refused, encode
-from web.jobs import STATUS, JobFile, Milliseconds, described, files, ms, no_job
+from web.jobs import STATUS, JobFile, Milliseconds, files, ms, no_job
 from web.listening import LISTENERS
 from web.services import Services
 
@@ -258,4 +258,5 @@ def _show_node(shown: JobEvent, event: Any, paths: Paths) -> None:
         case NodeFailed() | NodeBlocked() | NodeWarned():
             shown.class_type, shown.message = event.class_type, event.message
     if isinstance(event, NodeFailed):
-        shown.exception_type, shown.exception_message, shown.traceback = described(event.error)
+        error = PastError.of(event.error)
+        shown.exception_type, shown.exception_message, shown.traceback = error.kind, error.text, list(error.trace)
