@@ -139,3 +139,6 @@ def _plain(value: object) -> object:
         past = PastError.of(value)
         return {"kind": past.kind, "text": past.text, "trace": past.trace}
     return dict(value) if isinstance(value, Mapping) else repr(value)
+
+
+ENCODER = json.JSONEncoder(default=_plain)

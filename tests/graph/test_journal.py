@@ -18,6 +18,7 @@ from graph.queue.events import (
     CLASSES,
     JobDeleted,
     JobEvent,
+    PastError,
     JobFinished,
     JobMoved,
     JobQueued,
