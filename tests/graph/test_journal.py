@@ -18,7 +18,6 @@ from graph.queue.events import (
     CLASSES,
     JobDeleted,
     JobEvent,
-    PastError,
     JobFinished,
     JobMoved,
     JobQueued,
