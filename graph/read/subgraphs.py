@@ -204,7 +204,7 @@ def _fill_in(shape: Shape, notes: list[str]) -> None:
         values.update(zip(list(values), saved, strict=True))
     elif saved:
         notes.append(
-            f"Node {node.id} has {len(saved)} values for the {len(proxies)} widgets of its subgraph; "
+            f"Node {node.id} has {len(saved)} values for the widgets of its subgraph, which shows {len(proxies)}; "
             "they were left out, and the values inside it are used."
         )
 
