@@ -40,3 +40,4 @@ class Document:
     prompt: Mapping[str, Any]  # the API form itself, which results carry as their recipe
     extra_pnginfo: Mapping[str, Any] = field(default_factory=dict)  # e.g. {"workflow": the editor's form}
     classes: Mapping[str, Any] = field(default_factory=dict)  # of type[Node]
+    notes: tuple[str, ...] = field(default=(), compare=False)  # sentences on what was odd, or left out, as it was read
