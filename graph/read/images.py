@@ -1,37 +1,109 @@
-"""A picture that carries its recipe to a Document. Only the headers are read, never the pixels."""
+"""The texts that a picture carries of its recipe. Only its headers are read, never its pixels."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
-from typing import Any
 
-from graph.document import Document
 from graph.problems import DocumentError, Problem
-from graph.read.api import parse_json, read_api
+from graph.read.a1111 import is_parameters
+from graph.read.formats import (
+    PNG_SIGNATURE,
+    Broken,
+    Budget,
+    Text,
+    TooMuch,
+    exif_texts,
+    gif_texts,
+    jpeg_texts,
+    png_texts,
+    webp_texts,
+    xmp_texts,
+)
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+KEYED = re.compile(r"\s{0,9}(prompt|workflow|parameters)\s{0,9}:\s{0,9}(?=\{)", re.IGNORECASE)
+AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
 
-def read_png(data: bytes) -> Document:
-    """The workflow in a PNG's text chunks `prompt` (API form) and `workflow` (the editor's, kept for what is saved).
+def is_picture(data: bytes) -> bool:
+    """Whether a file is a picture of a kind that can carry a recipe: PNG, WebP, JPEG, GIF or AVIF."""
+    return _reader(data) is not None
 
-    Raises DocumentError if the file is no PNG or carries no workflow.
+
+def texts_of(data: bytes) -> Mapping[str, str]:
+    """The texts in a picture: `prompt` and `workflow`, both JSON, and `parameters`, as far as it carries them.
+
+    Of a picture that is not whole, those that still are. Raises DocumentError if it is no picture, if it is broken and
+    carries nothing, or if there is more in it than any workflow needs.
     """
-    chunks = _text_chunks(data)
-    if "prompt" not in chunks:
-        also = ", only the editor's form of one, which cannot be run yet" if "workflow" in chunks else ""
-        sentence = f"This picture carries no workflow in API form{also}; give one that was saved with it."
-        raise DocumentError([Problem("invalid_prompt", sentence)])
-    extra = {"workflow": parse_json(chunks["workflow"])} if "workflow" in chunks else {}
-    return read_api(parse_json(chunks["prompt"]), extra)
+    return read_texts(data)[0]
 
 
-def _text_chunks(data: bytes) -> dict[str, Any]:
+def read_texts(data: bytes) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """As texts_of(), and a sentence if the picture is not whole."""
+    reader = _reader(data)
+    if reader is None:
+        raise _refusal("This is no picture of a kind that can carry a workflow; give a PNG, WebP, JPEG, GIF or AVIF.")
+    named: dict[str, str] = {}
+    told: dict[str, str] = {}
+    damage = ""
+    try:
+        for key, text in reader(data, Budget()):
+            if key:
+                named.setdefault(key, text)
+            elif found := _told(text):
+                told.setdefault(*found)
+    except Broken as error:
+        damage = str(error)
+    except TooMuch as error:
+        sentence = f"This picture is not read, since {error}; save it anew, with nothing but its workflow."
+        raise _refusal(sentence) from error
+    texts = told | named
+    if damage and not texts:
+        raise _refusal(f"This picture cannot be read, since {damage}; give one that is whole.")
+    note = f"The picture is not whole ({damage}); what it carries was read as far as it goes."
+    return texts, (note,) if damage else ()
+
+
+def _reader(data: bytes) -> Callable[[bytes, Budget], Iterator[Text]] | None:
+    if data.startswith(PNG_SIGNATURE):
+        return png_texts
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return webp_texts
+    if data.startswith(b"\xff\xd8\xff"):
+        return jpeg_texts
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return gif_texts
+    if data[4:8] == b"ftyp" and data[8:12] in AVIF_BRANDS:
+        return _avif_texts
+    return None
+
+
+def _told(text: str) -> tuple[str, str] | None:
+    """The key of a text that only by its content says what it is, and the text without such a key before it."""
+    found = KEYED.match(text)
+    if found:
+        return found[1].lower(), text[found.end() :]
+    if text[:100].lstrip().startswith("{"):
+        key = "prompt" if '"class_type"' in text else "workflow" if '"nodes"' in text else None
+        return (key, text) if key else None
+    return ("parameters", text) if is_parameters(text) else None
+
+
+def _avif_texts(data: bytes, budget: Budget) -> Iterator[Text]:
     import PIL.Image
 
     try:
-        with PIL.Image.open(BytesIO(data), formats=["PNG"]) as image:
-            return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
+        with PIL.Image.open(BytesIO(data), formats=["AVIF"]) as image:
+            exif, xmp = (image.info.get(key) for key in ("exif", "xmp"))
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        sentence = f"This picture cannot be read ({error}); give one that is whole."
-        raise DocumentError([Problem("invalid_prompt", sentence)]) from error
+        raise Broken(f"its headers are damaged ({error})") from error
+    if isinstance(exif, bytes):
+        yield from exif_texts(exif, budget)
+    if isinstance(xmp, bytes):
+        yield from xmp_texts(budget.take(xmp))
+
+
+def _refusal(sentence: str) -> DocumentError:
+    return DocumentError([Problem("invalid_prompt", sentence)])
