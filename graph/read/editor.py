@@ -11,8 +11,15 @@ from graph.problems import DocumentError, Problem
 ANY = "*"  # the type that fits every other
 MUTED, BYPASSED = 2, 4  # modes; in all others a node runs
 INPUTS, OUTPUTS = "-10", "-20"  # where wires from a subgraph's inputs begin and those to its outputs end
-NOTES = frozenset({"Note", "MarkdownNote"})
-VIRTUAL = NOTES | {"Reroute", "PrimitiveNode"}  # what only the editor has
+NOTES = frozenset({  # what only says something, or works on the drawing
+    "Note", "MarkdownNote", "Note Plus (mtb)", "Label (rgthree)", "Bookmark (rgthree)", "Fast Muter (rgthree)",
+    "Fast Bypasser (rgthree)", "Fast Groups Muter (rgthree)", "Fast Groups Bypasser (rgthree)",
+    "Fast Actions Button (rgthree)", "Mute / Bypass Relay (rgthree)", "Mute / Bypass Repeater (rgthree)",
+    "Node Collector (rgthree)", "Random Unmuter (rgthree)",
+})  # fmt: skip
+PASSING = frozenset({"Reroute", "Reroute (rgthree)", "SetNode"})  # what comes in goes out
+VIRTUAL = NOTES | PASSING | {"PrimitiveNode", "GetNode"}  # what only the editor has
+MOST_PROBLEMS = 100  # sentences; nobody reads more
 RENAMED = {
     "T2IAdapterLoader": "ControlNetLoader",
     "ConditioningAverage ": "ConditioningAverage",
@@ -115,7 +122,9 @@ def read_editor(workflow: Mapping[str, Any]) -> Workflow:
         if found and found not in subgraphs:
             subgraphs[found] = _sheet(raw, text_of(raw.get("name")) or found, notes, problems)
     if problems:
-        raise DocumentError(problems)
+        more = f"{len(problems) - MOST_PROBLEMS} more nodes are wrong in such ways; put those named here right first."
+        rest = [Problem("invalid_prompt", more)] if len(problems) > MOST_PROBLEMS else []
+        raise DocumentError(problems[:MOST_PROBLEMS] + rest)
     groups = mapping(mapping(workflow.get("extra")).get("groupNodes"))
     return Workflow(root, subgraphs, {str(name): mapping(group) for name, group in groups.items()}, notes)
 

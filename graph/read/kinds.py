@@ -73,8 +73,11 @@ class Kinds:
     def of(self, class_type: str) -> Kind | None:
         """None for a class that nobody here knows."""
         if class_type not in self._known:
-            facts = self._facts.of(class_type)
-            self._known[class_type] = kind_of(class_type, facts) if facts else None
+            try:
+                facts = self._facts.of(class_type)
+                self._known[class_type] = kind_of(class_type, facts) if facts else None
+            except Exception:  # a pack's class, whose own code says what it takes; validation will tell what is wrong
+                self._known[class_type] = None
         return self._known[class_type]
 
 

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graph.read.editor import ANY, BYPASSED, INPUTS, MUTED, OUTPUTS, Sheet, Slot, Wire
+from graph.read.editor import ANY, BYPASSED, INPUTS, MUTED, OUTPUTS, PASSING, Sheet, Slot, Wire
 from graph.read.kinds import ABSENT
-from graph.read.subgraphs import Placed
+from graph.read.subgraphs import Placed, Scope
+from graph.read.texts import plain_text
+
+MOST_INPUTS = 1000  # of a bypassed node that are tried, and
+LONGEST_TYPE = 1000  # letters of a type that is taken apart: no node has more
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Wires:
     def __init__(self) -> None:
         self._known: dict[_At, Source | Given | None] = {}
         self._outputs: dict[Sheet, list[Wire | None]] = {}
+        self._setters: dict[Scope, dict[str, Placed]] = {}
         self.loops: list[str] = []  # ids of nodes whose wires lead round in a circle of nodes that do nothing
 
     def source(self, node: Placed, number: int) -> Source | Given | None:
@@ -85,8 +90,11 @@ class Wires:
             return None if number is None else _At(node, number, True, "")
         if node.inside is not None:
             return Source(node, at.slot) if shape.node.mode == MUTED else self._from_inside(at)
-        if shape.node.type == "Reroute":
+        if shape.node.type in PASSING:
             return _At(node, at.slot, True, at.wanted)
+        if shape.node.type == "GetNode":
+            setter = self._setter(node)
+            return _At(setter, 0, True, at.wanted) if setter else None
         is_gone = shape.node.type == "PrimitiveNode" or at.slot < 0
         return None if is_gone else Source(node, at.slot)
 
@@ -101,6 +109,18 @@ class Wires:
             return _At(at.node, wire.slot, True, at.wanted)
         origin = inside.nodes.get(wire.origin)
         return _At(origin, wire.slot, False, at.wanted) if origin else None
+
+    def _setter(self, getter: Placed) -> Placed | None:
+        """The SetNode of the name that a GetNode has: in the same drawing, or in one around it."""
+        scope: Scope | None = getter.scope
+        while scope is not None:
+            if scope not in self._setters:
+                setters = [node for node in scope.nodes.values() if node.shape.node.type == "SetNode"]
+                self._setters[scope] = {_name(node): node for node in reversed(setters)}
+            if (found := self._setters[scope].get(_name(getter))) is not None:
+                return found
+            scope = scope.outer.scope if scope.outer else None
+        return None
 
     def _ends(self, sheet: Sheet) -> list[Wire | None]:
         """The wire that leads to each output of a subgraph."""
@@ -119,6 +139,7 @@ def way_around(inputs: Sequence[Slot], outputs: Sequence[str], number: int, want
         if not inputs:
             return None
         return number if 0 <= number < len(inputs) else 0
+    inputs = inputs[:MOST_INPUTS]
     given = outputs[number] if 0 <= number < len(outputs) else ANY
     fits = [fit(slot.type, given) and fit(slot.type, wanted) for slot in inputs]
     if 0 <= number < len(inputs) and fits[number]:
@@ -131,7 +152,15 @@ def fit(one: str, other: str) -> bool:
     """Whether a wire may join two types; a type may be several, with commas between."""
     if one == other or ANY in (one, other):
         return True
+    if max(len(one), len(other)) > LONGEST_TYPE:
+        return False
     return not set(one.lower().split(",")).isdisjoint(other.lower().split(","))
+
+
+def _name(node: Placed) -> str:
+    """What a SetNode or GetNode calls the wire that both stand for."""
+    values = node.shape.node.values
+    return plain_text(values[0]) if isinstance(values, list) and values else ""
 
 
 def _own_value(at: _At) -> Given | None:

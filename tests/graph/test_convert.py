@@ -2,7 +2,8 @@
 
 import pytest
 
-from graph.read.convert import is_editor_form
+from graph.read.convert import is_editor_form, to_prompt
+from graph.read.facts import ClassFacts
 from tests.graph.editor_graphs import Drawing, convert, inputs, refusal, slot
 
 
@@ -59,7 +60,7 @@ def test_visual_reroutes_and_half_wires_change_nothing() -> None:
     assert inputs(made) == PROMPT_INPUTS
 
 
-@pytest.mark.parametrize("kind", ["Note", "MarkdownNote"])
+@pytest.mark.parametrize("kind", ["Note", "MarkdownNote", "Label (rgthree)", "Fast Groups Bypasser (rgthree)"])
 def test_notes_are_not_sent(kind: str) -> None:
     assert inputs(Drawing().node(1, kind, ["words"]).workflow()) == {}
 
@@ -153,6 +154,14 @@ def test_values_by_name_of_newer_files_help_where_the_class_is_unknown() -> None
     assert inputs(made.workflow()) == {"1": {"a": 1, "b": 2}}
 
 
+def test_a_class_that_fails_to_say_what_it_takes_counts_as_unknown() -> None:
+    class Failing:
+        def of(self, class_type: str) -> ClassFacts | None:
+            raise RuntimeError("not today")
+
+    assert to_prompt(drawing().workflow(), Failing()).unknown == ("4", "3", "8")
+
+
 # -- files with faults
 
 
@@ -182,6 +191,12 @@ def test_every_node_that_is_none_is_named() -> None:
         "Node number 5 in the list of nodes has no id; give it one that no other has.",
         "Node 1 of subgraph 'Inner' has no type; write the name of its node class there.",
     ]
+
+
+def test_of_very_many_faults_the_first_are_named() -> None:
+    sentences = refusal({"nodes": [{}] * 1000})
+    assert len(sentences) == 101
+    assert sentences[-1] == "900 more nodes are wrong in such ways; put those named here right first."
 
 
 def test_of_two_nodes_with_one_id_the_first_counts_and_it_is_said() -> None:

@@ -41,6 +41,52 @@ def test_a_long_chain_of_reroutes_is_followed_once() -> None:
     assert inputs(made.workflow())["out 4999"]["source"] == ["0", 0]
 
 
+@pytest.mark.parametrize("kind", ["SetNode", "Reroute (rgthree)"])
+def test_reroutes_of_packs_pass_too(kind: str) -> None:
+    made = (
+        Drawing()
+        .node(1, "Load")
+        .node(2, kind, ["x"])
+        .node(3, "Decode")
+        .wire(1, 2, 2, "VAE", "VAE")
+        .wire(2, 0, 3, "vae")
+    )
+    converted = convert(made.workflow())
+    assert converted.prompt["3"]["inputs"] == {"vae": ["1", 2]}
+    assert converted.unknown == ()
+
+
+def test_a_name_may_stand_for_a_wire_also_from_inside_a_subgraph() -> None:
+    inside = Drawing().node(1, "GetNode", ["vae"]).node(2, "Decode").wire(1, 0, 2, "vae").subgraph("sub")
+    made = (
+        Drawing()
+        .node(1, "Load")
+        .node(2, "SetNode", ["vae"])
+        .node(3, "GetNode", ["vae"])
+        .node(4, "Decode")
+        .node(5, "sub")
+    )
+    made.wire(1, 2, 2, "VAE", "VAE").wire(3, 0, 4, "vae")
+    assert inputs(made.workflow(inside)) == {"1": {"file": "a.ckpt"}, "4": {"vae": ["1", 2]}, "5:2": {"vae": ["1", 2]}}
+
+
+def test_a_name_that_nothing_was_called_brings_nothing() -> None:
+    made = Drawing().node(1, "GetNode", ["vae"]).node(2, "Decode").wire(1, 0, 2, "vae")
+    assert inputs(made.workflow()) == {"2": {}}
+
+
+def test_two_names_for_each_other_bring_nothing() -> None:
+    made = (
+        Drawing()
+        .node(1, "GetNode", ["a"])
+        .node(2, "SetNode", ["a"])
+        .node(3, "Decode")
+        .wire(1, 0, 2, "VAE")
+        .wire(1, 0, 3, "vae")
+    )
+    assert inputs(made.workflow()) == {"3": {}}
+
+
 # -- bypassed nodes
 
 
