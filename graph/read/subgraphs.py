@@ -29,7 +29,7 @@ from graph.read.values import values_of
 
 DEEPEST = 50  # subgraphs inside subgraphs
 LIGHTEST = 10  # the weight of a node, at least
-MOST = 1_000_000  # weight, when all is unfolded
+MOST = 1_000_000  # weight of all that is inside of subgraphs, once that is unfolded
 
 
 @dataclass(slots=True, eq=False)
@@ -223,7 +223,7 @@ def check_size(workflow: Workflow) -> None:
     problems: list[Problem] = []
     for node in workflow.root.nodes.values():
         try:
-            total += _weight(node) + _inside(workflow, node, (), known)[0]
+            total += _inside(workflow, node, (), known)[0]
         except _Refused as refused:
             problems.append(Problem("invalid_prompt", f"Node {node.id}: {refused}", node.id))
     if total > MOST and not problems:
@@ -234,11 +234,10 @@ def check_size(workflow: Workflow) -> None:
 
 
 def _weight(node: EditorNode) -> int:
-    """How much work a node is: its inputs, outputs and values, and ten letters of text like one of them."""
+    """How much work a node is: its inputs, outputs and values, and ten letters of a text to choose from like one."""
     values = node.values if isinstance(node.values, list | Mapping) else node.named or ()
-    letters = sum(
-        len(each) for each in (values.values() if isinstance(values, Mapping) else values) if isinstance(each, str)
-    )
+    texts = values.values() if isinstance(values, Mapping) else values
+    letters = sum(len(text) for text in texts if isinstance(text, str) and "{" in text)
     return max(LIGHTEST, len(node.inputs), len(node.outputs), len(values), letters // 10)
 
 

@@ -11,7 +11,7 @@ from graph.read.kinds import ABSENT
 from graph.read.subgraphs import Placed, Scope
 from graph.read.texts import plain_text
 
-MOST_INPUTS = 1000  # of a bypassed node that are tried, and
+MOST_INPUTS = 250  # of a bypassed node that are tried, and
 LONGEST_TYPE = 1000  # letters of a type that is taken apart: no node has more
 
 
@@ -141,11 +141,16 @@ def way_around(inputs: Sequence[Slot], outputs: Sequence[str], number: int, want
         return number if 0 <= number < len(inputs) else 0
     inputs = inputs[:MOST_INPUTS]
     given = outputs[number] if 0 <= number < len(outputs) else ANY
-    fits = [fit(slot.type, given) and fit(slot.type, wanted) for slot in inputs]
-    if 0 <= number < len(inputs) and fits[number]:
+    if 0 <= number < len(inputs) and _fits(inputs[number], given, wanted):
         return number
-    exact = (index for index, slot in enumerate(inputs) if slot.type == wanted)
-    return next(exact, fits.index(True) if True in fits else None)
+    for index, slot in enumerate(inputs):
+        if slot.type == wanted:
+            return index
+    return next((index for index, slot in enumerate(inputs) if _fits(slot, given, wanted)), None)
+
+
+def _fits(slot: Slot, given: str, wanted: str) -> bool:
+    return fit(slot.type, given) and fit(slot.type, wanted)
 
 
 def fit(one: str, other: str) -> bool:

@@ -217,6 +217,21 @@ def test_what_grows_beyond_all_bounds_is_refused() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"type": "Gone", "inputs": [slot("x")] * 100_000},
+        {"type": "Gone", "widgets_values": [0] * 100_000},
+        {"type": "Text", "widgets_values": ["{a|b}" * 200_000]},
+    ],
+)
+def test_a_few_heavy_nodes_count_as_many_if_they_are_inside(node: dict[str, Any]) -> None:
+    subgraph = {"id": "sub", "nodes": [{"id": 1, **node}]}
+    once, often = ({"nodes": [{"id": n, "type": "sub"} for n in range(count)]} for count in (1, 1000))
+    assert len(inputs({**once, "definitions": {"subgraphs": [subgraph]}})) == 1
+    assert len(refusal({**often, "definitions": {"subgraphs": [subgraph]}})) == 1
+
+
 @pytest.mark.parametrize("depth", [51, 2000])
 def test_what_is_too_deep_is_refused(depth: int) -> None:
     levels = [Drawing().node(1, f"level {n + 1}").subgraph(f"level {n}") for n in range(depth)]
