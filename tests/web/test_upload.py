@@ -198,6 +198,20 @@ def test_just_as_much_as_the_limit_is_taken(tmp_path: Path) -> None:
     with_client(tmp_path, use, upload_most_bytes=200_000)
 
 
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(tmp_path: Path) -> None:
+    async def use(client: Client) -> None:
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(
+            b"POST /upload/image HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3000000\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        )
+        async with asyncio.timeout(10):
+            assert b" 413 " in await reader.readline()
+        writer.close()
+
+    with_client(tmp_path, use, upload_most_bytes=200_000)
+
+
 def test_bombs_are_refused(tmp_path: Path) -> None:
     async def use(client: Client) -> None:
         answer = await client.post("/upload/image", data=form(bomb(20_000, 20_000), "a.png"))
@@ -228,7 +242,11 @@ def test_two_files_in_one_request_are_refused(tmp_path: Path) -> None:
         ("multipart/form-data; boundary=b", b"no form at all\r\n" * 10),
         ("multipart/form-data; boundary=b", b"--b\r\n\r\nno name\r\n--b--"),
         ("multipart/form-data; boundary=b", b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c--\r\n--b--"),
-        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nx\r\n--b--'),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nx\r\n'
+            b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.txt"\r\n\r\nx\r\n--b--',
+        ),
         ("multipart/form-data; boundary=b", b"--b\r\nNo header\r\n\r\nx\r\n--b--"),
         ("multipart/form-data; boundary=b", b"--b\r\n" + b"X-Y: z\r\n" * 500 + b"\r\nx\r\n--b--"),
         (

@@ -60,6 +60,16 @@ def test_a_mask_becomes_the_alpha_of_the_picture_it_is_for(tmp_path: Path) -> No
     with_client(tmp_path, use)
 
 
+def test_a_mask_of_another_size_is_refused_with_both_sizes(tmp_path: Path) -> None:
+    original(tmp_path)
+
+    async def use(client: Client) -> None:
+        sent = form(mask(bytes(20), (4, 5)), "m.png", original_ref=reference())
+        assert "4 x 4 and 4 x 5 pixels" in await sentence(await client.post("/upload/mask", data=sent), 400)
+
+    with_client(tmp_path, use)
+
+
 @pytest.mark.parametrize(
     ("content", "name", "ref", "status"),
     [

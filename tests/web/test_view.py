@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 from aiohttp import ClientResponse
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.web.files import CHANGED_S, is_safe, picture, put, sentence, with_client
@@ -212,6 +212,7 @@ def test_video_and_sound_are_known_by_their_first_bytes(head: bytes, kind: str |
 @given(
     name=st.text(max_size=40) | st.lists(st.sampled_from(['"', "\\", "\r", "\n", ";", "%22", "ü", "漢"])).map("".join)
 )
+@example(name="\udcff\ud800.png")
 def test_no_file_name_breaks_out_of_the_header(name: str) -> None:
     header = disposition(name, is_download=True)
     header.encode("ascii")

@@ -4,6 +4,7 @@ import asyncio
 from io import BytesIO
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from PIL.Image import Transpose
 
 from tests.web.files import bomb, is_safe, picture, put, sentence, with_client
 from tests.web.server import Client
+from web.routes.view import asked_format
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,14 @@ def test_previews_have_the_format_asked_for(tmp_path: Path, asked: dict[str, str
             assert (made.format, made.mode, made.size) == (kind.upper(), mode, (8, 6))
 
     with_client(tmp_path, use)
+
+
+@pytest.mark.parametrize(
+    ("asked", "quality"),
+    [("webp", 90), ("jpeg;0", 1), ("jpeg;7;55", 55), ("webp;101", 100), ("webp;-5", 90), ("webp;²", 90)],
+)
+def test_quality_is_at_least_1_and_at_most_100(asked: str, quality: int) -> None:
+    assert asked_format(asked, "")[1] == quality
 
 
 def test_a_lower_quality_is_a_smaller_preview(tmp_path: Path) -> None:
@@ -114,7 +124,11 @@ def test_every_mode_of_pictures_has_a_preview(tmp_path: Path, mode: str) -> None
     with_client(tmp_path, use)
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [PIL.Image.MAX_IMAGE_PIXELS, None])  # packs switch off the limit of Pillow
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None
+) -> None:
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", most)
     put(tmp_path / "output" / "bomb.png", bomb(15_000, 15_000))
     put(tmp_path / "output" / "worse.png", bomb(2**31 - 1, 2**31 - 1))
 
@@ -152,11 +166,15 @@ def test_broken_pictures_are_refused_however_they_are_broken(tmp_path: Path) -> 
     with_client(tmp_path, use)
 
 
-def test_files_of_other_kinds_are_not_even_tried_as_pictures(tmp_path: Path) -> None:
-    put(
-        tmp_path / "output" / "a.png",
+@pytest.mark.parametrize(
+    "content",
+    [
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n",
-    )
+        b"P6 1 1 255\n\0\0\0",  # Pillow could read it, but no browser
+    ],
+)
+def test_files_of_other_kinds_are_not_even_tried_as_pictures(tmp_path: Path, content: bytes) -> None:
+    put(tmp_path / "output" / "a.png", content)
 
     async def use(client: Client) -> None:
         answer = await client.get("/view", params={"filename": "a.png", "preview": "webp"})
