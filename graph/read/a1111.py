@@ -66,7 +66,7 @@ def to_prompt(parameters: str, facts: Facts | None = None) -> Converted:
 
 
 def parse(parameters: str) -> tuple[str, str, dict[str, str]]:
-    """The prompt, the negative prompt, and the settings by their names in small letters."""
+    """The prompt, the negative prompt, and the settings by their names."""
     starts = [found.start() for found in SETTINGS_LINE.finditer(parameters)]
     texts = parameters[: starts[-1]] if starts else parameters
     settings = _settings(parameters[starts[-1] :]) if starts else {}
@@ -97,7 +97,7 @@ def _settings(line: str) -> dict[str, str]:
             else:
                 value = read if isinstance(read, str) else line[start : start + after]
                 end = _next_field(line, start + after)
-        found.setdefault(key[0].strip().lower(), value)
+        found.setdefault(key[0].strip(), value)
         place = end
     return found
 
@@ -117,7 +117,9 @@ class _Reading:
     def __init__(self, parameters: str, facts: Facts | None) -> None:
         self.prompt: dict[str, Any] = {}
         self.notes: list[str] = []
-        self._positive, self._negative, self._given = parse(parameters)
+        self._positive, self._negative, settings = parse(parameters)
+        self._names = {name.lower(): name for name in settings}
+        self._given = {name.lower(): value for name, value in settings.items()}
         self._asked: set[str] = set()
         self._facts = facts
         self._embeddings = self._known_embeddings()
@@ -260,7 +262,7 @@ class _Reading:
         if re.fullmatch(r"-?[0-9]{0,20}\.[0-9]{0,40}", text) and len(text) > text.count(".") + text.count("-"):
             return float(text)
         if text:
-            self.notes.append(f"“{_short(key)}: {_short(text)}” is no number; {default:g} is taken.")
+            self.notes.append(f"“{self._names[key]}: {_short(text)}” is no number; {default:g} is taken.")
         return default
 
     def _seed(self) -> int:
@@ -278,7 +280,7 @@ class _Reading:
         if found and int(found[1]) and int(found[2]):
             return int(found[1]), int(found[2])
         if text:
-            self.notes.append(f"“{_short(key)}: {_short(text)}” is no size, such as 512x768.")
+            self.notes.append(f"“{self._names[key]}: {_short(text)}” is no size, such as 512x768.")
         return None
 
     def _sampler(self, key: str, schedule_key: str, first: samplers.Names | None = None) -> samplers.Names:
@@ -324,7 +326,7 @@ class _Reading:
     def _tell_rest(self) -> None:
         rest = [key for key in self._given if key not in self._asked and key not in SAYS_NOTHING]
         if rest:
-            said = some([_short(f"{key}: {self._given[key]}", 40) for key in rest])
+            said = some([_short(f"{self._names[key]}: {self._given[key]}", 40) for key in rest])
             self.notes.append(f"Settings that have no counterpart are left out: {said}.")
 
     # -- files

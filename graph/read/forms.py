@@ -23,9 +23,9 @@ OTHER_FILES = (  # how they begin, and what they are
     (b"PK\3\4", "an archive (ZIP)"),
     (b"\x1f\x8b", "a packed file (gzip)"),
     (b"%PDF", "a PDF"),
-    (b"BM", "a picture (BMP), which cannot carry a workflow"),
-    (b"II*\0", "a picture (TIFF)"),
-    (b"MM\0*", "a picture (TIFF)"),
+    (b"BM", "a picture of another kind (BMP)"),
+    (b"II*\0", "a picture of another kind (TIFF)"),
+    (b"MM\0*", "a picture of another kind (TIFF)"),
     (b"\x1aE\xdf\xa3", "a film (WebM)"),
     (b"OggS", "a sound file"),
     (b"fLaC", "a sound file"),
@@ -71,13 +71,13 @@ def find_in_text(data: bytes) -> Found:
     """What JSON holds, or a text of A1111's. Raises DocumentError if it is neither."""
     encoding = json.detect_encoding(data)
     head = data[:256].decode(encoding, "replace").lstrip("\ufeff \t\r\n")
-    if head[:1] not in ("{", "["):
-        other = _other_file(data, head)
-        if other:
-            sentence = f"This is {other}, neither JSON nor a picture that can carry a workflow; {WHAT_TO_GIVE}."
-            raise DocumentError([Problem("invalid_prompt", sentence)])
-        if len(data) <= 4 * a1111.LONGEST and a1111.is_parameters(text := data.decode(encoding, "replace")):
-            return Found(parameters=text.removeprefix("\ufeff"))
+    other = _other_file(data, head) if head[:1] not in ("{", "[") else ""
+    if other:
+        sentence = f"This is {other}, neither JSON nor a PNG, WebP, JPEG, GIF or AVIF; {WHAT_TO_GIVE}."
+        raise DocumentError([Problem("invalid_prompt", sentence)])
+    # No line of JSON can begin as one of these texts does.
+    if len(data) <= 4 * a1111.LONGEST and a1111.is_parameters(text := data.decode(encoding, "replace")):
+        return Found(parameters=text.removeprefix("\ufeff"))
     value = _parsed(data)
     found = _find(value, is_whole=True)
     if found.prompt is None and found.workflow is None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from io import BytesIO
 
 from graph.problems import DocumentError, Problem
 from graph.read.a1111 import is_parameters
+from graph.read.boxes import avif_texts
 from graph.read.formats import (
     PNG_SIGNATURE,
     Broken,
     Budget,
     Text,
     TooMuch,
-    exif_texts,
     gif_texts,
     jpeg_texts,
     png_texts,
     webp_texts,
-    xmp_texts,
 )
 
 KEYED = re.compile(r"\s{0,9}(prompt|workflow|parameters)\s{0,9}:\s{0,9}(?=\{)", re.IGNORECASE)
@@ -76,7 +74,7 @@ def _reader(data: bytes) -> Callable[[bytes, Budget], Iterator[Text]] | None:
     if data[:6] in (b"GIF87a", b"GIF89a"):
         return gif_texts
     if data[4:8] == b"ftyp" and data[8:12] in AVIF_BRANDS:
-        return _avif_texts
+        return avif_texts
     return None
 
 
@@ -89,20 +87,6 @@ def _told(text: str) -> tuple[str, str] | None:
         key = "prompt" if '"class_type"' in text else "workflow" if '"nodes"' in text else None
         return (key, text) if key else None
     return ("parameters", text) if is_parameters(text) else None
-
-
-def _avif_texts(data: bytes, budget: Budget) -> Iterator[Text]:
-    import PIL.Image
-
-    try:
-        with PIL.Image.open(BytesIO(data), formats=["AVIF"]) as image:
-            exif, xmp = (image.info.get(key) for key in ("exif", "xmp"))
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise Broken(f"its headers are damaged ({error})") from error
-    if isinstance(exif, bytes):
-        yield from exif_texts(exif, budget)
-    if isinstance(xmp, bytes):
-        yield from xmp_texts(budget.take(xmp))
 
 
 def _refusal(sentence: str) -> DocumentError:
