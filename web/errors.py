@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from graph.queue.scheduler import QueueFull
+from graph.queue.scheduler import NoSuchJob, QueueClosed, QueueFull
 from graph.store import JobConflict, StoreError
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,15 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return Refused(409, "conflict", str(error)).response()
     except QueueFull as error:
         return Refused(429, "queue_full", str(error)).response()
+    except QueueClosed as error:
+        return Refused(503, "stopping", str(error)).response()
+    except NoSuchJob as error:  # it was deleted meanwhile
+        return not_found(str(error)).response()
     except StoreError as error:
+        if isinstance(error.__cause__, UnicodeError):
+            return Refused(
+                400, "invalid_value", "There is half a character in what was sent; send it whole."
+            ).response()
         return Refused(503, "queue_unavailable", str(error)).response()
     except (asyncio.CancelledError, ConnectionError):
         raise

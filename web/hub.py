@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -29,14 +28,6 @@ SOCKETS_MOST = 8  # connections of one client, such as copies of a browser's tab
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Line:
-    """The jobs of one client that are under way. The first is told as things happen; the others wait their turn."""
-
-    tellings: dict[str, Telling] = field(default_factory=dict)
-    held: defaultdict[str, list[Numbered]] = field(default_factory=lambda: defaultdict(list))  # events of the others
-
-
 class Hub:
     """Who is connected, and what they are told. All methods but `take` belong to the event loop.
 
@@ -48,8 +39,8 @@ class Hub:
         self._settings = settings
         self._previews: dict[str, PreviewsFor] = {}  # of the jobs that say it themselves
         self._sockets: defaultdict[str, list[Socket]] = defaultdict(list)
-        self._lines: defaultdict[str, Line] = defaultdict(Line)
-        self._clients: dict[str, str] = {}  # of the jobs under way
+        self._tellings: dict[str, Telling] = {}  # of the jobs under way
+        self._lines: defaultdict[str, deque[Telling]] = defaultdict(deque)  # by client; the first is told at once
         self._events: deque[Numbered] = deque()
         self._is_called = False
         self._loop = asyncio.get_running_loop()
@@ -93,33 +84,47 @@ class Hub:
         if isinstance(event, JobFinished | JobDeleted):
             self._previews.pop(job_id, None)
         if isinstance(event, JobStarted):
-            self._clients[job_id] = event.client
-            self._lines[event.client].tellings[job_id] = Telling(job_id, event.client)
+            self._tellings[job_id] = Telling(job_id, event.client)
+            self._lines[event.client].append(self._tellings[job_id])
         elif isinstance(event, JobQueued | JobMoved | JobDeleted):
             self.tell_status(event.client if isinstance(event, JobQueued) else None)
             return
-        client = self._clients.get(job_id)
-        if client is None:
+        telling = self._tellings.get(job_id)
+        if telling is None:
             if isinstance(event, JobFinished):  # it never began
                 self.tell_status()
             return
-        line = self._lines[client]
-        if next(iter(line.tellings)) != job_id:
+        if isinstance(event, JobFinished | JobRequeued):
+            del self._tellings[job_id]  # should it begin again, that is told after this, and by itself
+        line = self._lines[telling.client]
+        if telling is not line[0]:
             if not isinstance(event, NodeProgress):
-                line.held[job_id].append(entry)
+                telling.held.append(entry)
             return
         self._tell_first(line, entry)
-        while line.tellings and line.held.get(first := next(iter(line.tellings))):
-            for held in line.held.pop(first):
-                self._tell_first(line, held)
-        if not line.tellings:
-            del self._lines[client]
+        while line and line[0].held:
+            held, line[0].held = line[0].held, []
+            for each in held:
+                self._tell_first(line, each)
+        if not line:
+            del self._lines[telling.client]
 
-    def _tell_first(self, line: Line, entry: Numbered) -> None:
+    def _tell_first(self, line: deque[Telling], entry: Numbered) -> None:
         """Tell of an event of the job that is first in its line."""
-        telling = line.tellings[entry.job_id]
-        event = entry.event
+        telling, event = line[0], entry.event
         sockets = self._sockets.get(telling.client, ())
+        try:
+            self._tell_of(telling, entry, sockets)
+        except Exception:  # such as something shown that has no form as text: the line must go on
+            log.exception("An event of job %s cannot be told.", entry.job_id, extra={"job_id": entry.job_id})
+        if isinstance(event, JobFinished | JobRequeued):
+            line.popleft()
+            self.tell_status(telling.client)
+            if isinstance(event, JobFinished):
+                self._put(sockets, protocol.executing_nothing(entry.job_id))
+
+    def _tell_of(self, telling: Telling, entry: Numbered, sockets: Sequence[Socket]) -> None:
+        event = entry.event
         if isinstance(event, JobStarted):
             self.tell_status(telling.client)
         if isinstance(event, NodeProgress) and any(self._sees_previews(each, entry.job_id) for each in sockets):
@@ -130,12 +135,6 @@ class Hub:
                 self._put(self._everybody(), message)
             else:
                 self._put(sockets, message)
-        if isinstance(event, JobFinished | JobRequeued):
-            del line.tellings[entry.job_id]
-            del self._clients[entry.job_id]
-            self.tell_status(telling.client)
-            if isinstance(event, JobFinished):
-                self._put(sockets, protocol.executing_nothing(entry.job_id))
 
     # -- previews
 
@@ -176,11 +175,11 @@ class Hub:
                 return who == "all"
 
     def _put_preview(self, job_id: str, event: NodeProgress, image_type: str, picture: bytes) -> None:
-        client = self._clients.get(job_id)
-        if client is None or event.node_id not in self._lines[client].tellings[job_id].running:
+        telling = self._tellings.get(job_id)
+        if telling is None or event.node_id not in telling.running:
             return  # the node is done: its picture comes itself
-        parent_id = self._lines[client].tellings[job_id].parents.get(event.node_id)
-        for socket in self._sockets.get(client, ()):
+        parent_id = telling.parents.get(event.node_id)
+        for socket in self._sockets.get(telling.client, ()):
             if not self._sees_previews(socket, job_id):
                 continue
             if socket.features.get("supports_preview_metadata"):
@@ -202,8 +201,8 @@ class Hub:
             old.close()
         socket.put(protocol.encode(protocol.status(self._remaining(), protocol.session_of(client))))
         line = self._lines.get(client)
-        if line is not None and line.tellings:
-            for state in next(iter(line.tellings.values())).running.values():
+        if line is not None:
+            for state in line[0].running.values():
                 socket.put(protocol.encode(protocol.still_executing(state["display_node_id"])))
         return socket
 

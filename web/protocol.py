@@ -42,7 +42,7 @@ def session_of(client: str) -> str:
 def previews_of(extra_data: Mapping[str, Any]) -> PreviewsFor | None:
     """Who shall see previews, if a prompt's extra data say so."""
     method = extra_data.get("preview_method")
-    return "none" if method == "none" else "all" if method in {"auto", "latent2rgb", "taesd"} else None
+    return "none" if method == "none" else "all" if method in ("auto", "latent2rgb", "taesd") else None
 
 
 # ── bodies ────────────────────────────────────────────────────────────────────────────────────────────────────────────

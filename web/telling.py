@@ -21,7 +21,7 @@ from web import protocol
 from web.protocol import Message
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Telling:
     """What has been told of a job. Kept also while nobody listens, since its client may come back.
 
@@ -37,6 +37,7 @@ class Telling:
     parents: dict[str, str] = field(default_factory=dict)  # of nodes that others made
     ran: list[str] = field(default_factory=list)
     failure: tuple[NodeFailed, float] | None = None
+    held: list[Numbered] = field(default_factory=list)  # events that wait until others of the client were told
 
     def messages(self, entry: Numbered) -> Iterator[Message]:
         """What to tell of an event."""

@@ -203,7 +203,7 @@ class Journal:
                 self._writing = []
                 for job_id, rows in by_job.items():
                     line = self._lines.get(job_id)
-                    if line is not None and line.over and line.last == rows[-1][0]:
+                    if line is not None and line.over and rows and line.last == rows[-1][0]:
                         del self._lines[job_id]
 
     def _keep(self, by_job: dict[str, list[tuple[int, str, str]]]) -> None:

@@ -228,6 +228,8 @@ class Scheduler:
                 raise QueueClosed(job_id)
             return await end
         finally:
+            if end.done() and not end.cancelled():
+                end.exception()  # told when the store said it already: nobody asks again
             if end in self._waiters.get(job_id, ()):
                 self._waiters[job_id].remove(end)
             if not self._waiters[job_id]:

@@ -210,6 +210,30 @@ def test_jobs_of_one_client_are_told_one_after_another_though_they_run_at_once(t
     asyncio.run(check())
 
 
+def test_a_job_that_is_tried_again_while_another_runs_is_told_twice_and_holds_up_nothing(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as (client, services):
+            socket, world = await connect(client, "me"), resource(services, World)
+            first = await send(client, "me", **{"1": ("Held", {"name": "a"}), "2": ("Keep", {"value": ["1", 0]})})
+            await world.reached("a")
+            toy = {"1": ("Toy", {"name": "b"}), "2": ("Keep", {"value": ["1", 0]})}
+            world.failing.add("b")
+            again = await send(client, "me", **toy)
+            assert (await services.scheduler.wait(again)).state == "failed"
+            world.failing.clear()
+            assert (await client.post(f"/jobs/{again}/retry")).status == 200
+            await services.scheduler.wait(again)
+            third = await send(client, "me", **toy)
+            await services.scheduler.wait(third)
+            world.open("a")
+            assert short(await until_end(socket, first))[-2:] == ["execution_success", "executing None"]
+            assert short(await until_end(socket, again))[-2:] == ["execution_error", "executing None"]
+            assert short(await until_end(socket, again))[-2:] == ["execution_success", "executing None"]
+            assert short(await until_end(socket, third))[-2:] == ["execution_success", "executing None"]
+
+    asyncio.run(check())
+
+
 def test_previews_come_with_metadata_to_clients_that_know_it_and_plain_to_others(tmp_path: Path) -> None:
     async def check() -> None:
         async with serving(tmp_path, preview_px=99, previews="all") as (client, services):

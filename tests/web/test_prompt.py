@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
-from tests.graph.scheduler_toys import World
+from graph.queue.scheduler import NoSuchJob, QueueClosed
+from tests.graph.scheduler_toys import World, node
 from tests.web.server import Client, resource, serving
+from web.errors import answer_errors
 
 GOOD = {
     "1": {"class_type": "Toy", "inputs": {"name": "one", "value": 3}},
@@ -93,6 +97,8 @@ def test_outputs_that_cannot_run_are_left_out_and_told(tmp_path: Path) -> None:
         ({"prompt": [1]}, "invalid_value"),
         ({"prompt": GOOD, "number": "1"}, "invalid_value"),
         ({"prompt": GOOD, "number": 1e300}, "invalid_value"),
+        ({"prompt": GOOD, "number": 10**400}, "invalid_value"),
+        ({"prompt": GOOD, "client_id": "\ud800"}, "invalid_value"),
         ({"prompt": GOOD, "client_id": "x" * 300}, "invalid_value"),
         ({"prompt": GOOD, "prompt_id": "x" * 300}, "invalid_value"),
         ({"prompt": GOOD, "prompt_id": ""}, "invalid_value"),
@@ -138,6 +144,76 @@ def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
         async with serving(tmp_path, json_most_bytes=1000) as (client, _):
             status, answer = await post(client, {"prompt": GOOD, "extra_data": {"x": "y" * 2000}})
             assert (status, answer["error"]["type"]) == (413, "too_large")
+
+    asyncio.run(check())
+
+
+def test_a_preview_method_of_any_form_is_borne(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as (client, _):
+            for method in ([1], {"a": 1}, None, 3):
+                status, answer = await post(client, {"prompt": GOOD, "extra_data": {"preview_method": method}})
+                assert status == 200, answer
+
+    asyncio.run(check())
+
+
+def test_what_is_told_of_thousands_of_bad_nodes_is_bounded(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as (client, _):
+            bad = {f"b{number}": node("Toy", value=[f"b{number + 1}", 0], name=[3]) for number in range(2000)}
+            bad["b2000"] = node("Toy", value="x")
+            outputs = {f"k{number}": node("Keep", value=["b0", 0]) for number in range(2000)}
+            status, answer = await post(client, {"prompt": bad | outputs})
+            assert status == 400
+            assert len(answer["node_errors"]) == 1000
+            assert {len(each["dependent_outputs"]) for each in answer["node_errors"].values()} == {100}
+            assert answer["node_errors"]["b7"]["dependent_outputs"][:2] == ["k0", "k1"]
+
+    asyncio.run(check())
+
+
+def test_an_interrupt_does_not_wait_for_a_node_that_does_not_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.routes.interrupt.CANCEL_S", 0.05)
+
+    async def check() -> None:
+        async with serving(tmp_path) as (client, services):
+            world = resource(services, World)
+            prompt = {"1": node("Stuck", name="gate"), "2": node("Show", value=["1", 0])}
+            await post(client, {"prompt": prompt, "prompt_id": "mine"})
+            await world.reached("gate")
+            assert (await client.post("/interrupt", json={"prompt_id": ""})).status == 200
+            assert services.scheduler.running == ["mine"]
+            world.open("gate")
+            assert (await services.scheduler.wait("mine")).state == "cancelled"
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(("error", "status"), [(QueueClosed("mine"), 503), (NoSuchJob("mine"), 404)])
+def test_what_becomes_of_a_job_that_is_waited_for_is_a_sentence(error: Exception, status: int) -> None:
+    async def fails(request: web.Request) -> web.StreamResponse:
+        raise error
+
+    async def check() -> None:
+        answer = await answer_errors(make_mocked_request("POST", "/jobs/mine/cancel"), fails)
+        assert isinstance(answer, web.Response)
+        assert answer.status == status
+        assert json.loads(answer.text or "")["error"]["message"] == str(error)
+
+    asyncio.run(check())
+
+
+def test_what_is_named_by_half_a_character_is_refused(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as (client, _):
+            answers = [
+                await client.post("/history", json={"delete": ["\ud800"]}),
+                await client.post("/jobs/cancel", json={"job_ids": ["\ud800"]}),
+            ]
+            assert [each.status for each in answers] == [400, 400]
 
     asyncio.run(check())
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 import msgspec
 
 from web import protocol
+from web.cancelling import CANCEL_S, cancel_all
 from web.declare import Call, route
 
 
@@ -20,14 +20,17 @@ class Interruption(msgspec.Struct):
 
 @route("POST", "/interrupt")
 async def interrupt(call: Call, body: Interruption | None) -> None:
-    """Stop a running job, or all running jobs of a client, or of the caller: those that wait go on waiting."""
+    """Stop a running job, or all running jobs of a client, or of the caller: those that wait go on waiting.
+
+    The answer comes when they have stopped, or after three seconds: a node that does not let go is not waited for.
+    """
     scheduler = call.services.scheduler
     wanted = body or Interruption()
     running = scheduler.running
-    if wanted.prompt_id is not None:
+    if wanted.prompt_id not in (None, ""):
         running = [each for each in running if each == str(wanted.prompt_id)]
     owners = {each: scheduler.client_of(each) or "" for each in running}
     mine = [each for each, client in owners.items() if protocol.user_of(client) == call.user]
     if wanted.client_id is not None:
         mine = [each for each in mine if protocol.session_of(owners[each]) == wanted.client_id]
-    await asyncio.gather(*(scheduler.cancel(each, "It was interrupted.") for each in mine))
+    await cancel_all(scheduler, mine, "It was interrupted.", CANCEL_S)

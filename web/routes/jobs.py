@@ -17,12 +17,12 @@ from graph.problems import DocumentError
 from graph.queue.scheduler import NoSuchJob
 from graph.store import StoreError
 from web import protocol
+from web.cancelling import CANCEL_S, cancel_all
 from web.declare import Call, route
 from web.errors import ErrorAnswer, Refused
 from web.jobs import STATES, STATUS, JobDetail, JobEntry, detail, entry, no_job
 from web.services import Services
 
-CANCEL_S = 3.0  # a job that takes longer to let go is answered for as it is
 WAITS: tuple[JobState, ...] = ("pending",)
 MAY_RETRY: tuple[JobState, ...] = ("failed", "cancelled")
 
@@ -216,12 +216,7 @@ async def cancel_jobs(call: Call, body: JobIds) -> Cancelled:
         return [job.request.id for job in jobs if job.state not in OVER and _is_own(call, job)]
 
     found = await asyncio.to_thread(look_up)
-    ends = [asyncio.ensure_future(services.scheduler.cancel(each)) for each in found]
-    if ends:
-        await asyncio.wait(ends, timeout=CANCEL_S)
-    for each in ends:
-        if not each.done():
-            each.cancel()  # nobody waits for it any more; the job ends all the same
+    await cancel_all(services.scheduler, found, "It was cancelled.", CANCEL_S)
     return Cancelled(found)
 
 

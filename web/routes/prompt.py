@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from graph.document import Document, Link
-from graph.jobs import JobRequest
+from graph.jobs import OVER, JobRequest
 from graph.paths import Paths
 from graph.problems import DocumentError, Problem
 from graph.reach import reached
@@ -25,6 +25,8 @@ from web.errors import ErrorAnswer, Refused
 
 ID_MOST = 200  # characters of a job's id, and of a client's
 NUMBER_MOST = 2**53
+NODES_MOST = 1000  # whose problems are told
+OUTPUTS_MOST = 100  # that are looked at for whether they need a node with problems
 
 
 class PromptBody(msgspec.Struct):
@@ -78,9 +80,9 @@ async def submit(call: Call, body: PromptBody) -> protocol.PromptAnswer:
     if not found.targets:
         kind, message, details = protocol.refusal_of(found.problems)
         raise Refused(400, kind, message, details=details, node_errors=found.node_errors)
-    if (previews := protocol.previews_of(request.extra)) is not None:
-        call.request.app[HUB].show_previews(request.id, previews)
     job = await services.scheduler.submit(replace(request, targets=found.targets))
+    if job.state not in OVER and (previews := protocol.previews_of(request.extra)) is not None:
+        call.request.app[HUB].show_previews(request.id, previews)
     return protocol.PromptAnswer(job.request.id, job.number, dict(found.node_errors))
 
 
@@ -92,9 +94,10 @@ def examined(request: JobRequest, only: Sequence[str] | None, registry: Registry
         return Examined((), error.problems, protocol.node_errors(error.problems, {}, {}))
     found = examine(document, registry, paths, only=only)
     classes = {node_id: node.class_type for node_id, node in document.nodes.items()}
-    dependents = _dependents(document, {each.node_id for each in found.problems if each.node_id}, registry)
+    bad = set(islice(dict.fromkeys(name for each in found.problems if (name := each.node_id)), NODES_MOST))
+    told = [each for each in found.problems if each.node_id in bad]
     targets = found.graph.targets if found.graph is not None else ()
-    return Examined(targets, found.problems, protocol.node_errors(found.problems, classes, dependents))
+    return Examined(targets, found.problems, protocol.node_errors(told, classes, _dependents(document, bad, registry)))
 
 
 def _request(body: PromptBody, user: str) -> JobRequest:
@@ -107,7 +110,7 @@ def _request(body: PromptBody, user: str) -> JobRequest:
     job_id = str(uuid.uuid4()) if body.prompt_id is None else str(body.prompt_id)
     if not 0 < len(job_id) <= ID_MOST or not job_id.isprintable():
         raise Refused(400, "invalid_value", f"prompt_id must be 1 to {ID_MOST} characters that can be printed.")
-    if body.number is not None and not (math.isfinite(body.number) and abs(body.number) <= NUMBER_MOST):
+    if body.number is not None and not abs(body.number) <= NUMBER_MOST:
         raise Refused(400, "invalid_value", f"number must be between -{NUMBER_MOST} and {NUMBER_MOST}.")
     return JobRequest(
         job_id,
@@ -122,15 +125,19 @@ def _request(body: PromptBody, user: str) -> JobRequest:
 
 
 def _dependents(document: Document, bad: set[str], registry: Registry) -> dict[str, list[str]]:
-    """Of each of these nodes: the output nodes that need it."""
-    takers: dict[str, list[str]] = {}
-    outputs: list[str] = []
-    for node_id, node in document.nodes.items():
-        for value in node.inputs.values():
-            if type(value) is Link:
-                takers.setdefault(value.node, []).append(node_id)
-        cls = registry.get(node.class_type)
-        if cls is not None and cls.schema().effect:
-            outputs.append(node_id)
-    found = {each: reached([each], takers) for each in bad}
-    return {each: [output for output in outputs if output in found[each]] for each in bad}
+    """Of each of these nodes: the output nodes that need it, of the first hundred that there are."""
+    sources = {
+        node_id: [value.node for value in node.inputs.values() if type(value) is Link]
+        for node_id, node in document.nodes.items()
+    }
+    outputs = (
+        node_id
+        for node_id, node in document.nodes.items()
+        if (cls := registry.get(node.class_type)) is not None and cls.schema().effect
+    )
+    found: dict[str, list[str]] = {each: [] for each in bad}
+    for output in islice(outputs, OUTPUTS_MOST if bad else 0):
+        needed = reached([output], sources)
+        for each in bad & needed:
+            found[each].append(output)
+    return found

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from web import protocol
+from web.cancelling import cancel_all
 from web.declare import Call, route
 
 
@@ -36,7 +37,6 @@ async def show_queue(call: Call) -> web.Response:
 async def change_queue(call: Call, body: QueueChange) -> None:
     """Take jobs that wait out of the queue, all or those named; they count as cancelled. Those that run go on."""
     scheduler = call.services.scheduler
-    waiting = scheduler.waiting
     named = set(body.delete)
-    leaving = waiting if body.clear else [each for each in waiting if each in named]
-    await asyncio.gather(*(scheduler.cancel(each, "It was taken out of the queue.") for each in leaving))
+    leaving = [each for each in scheduler.waiting if body.clear or each in named]
+    await cancel_all(scheduler, leaving, "It was taken out of the queue.", None)
