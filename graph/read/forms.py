@@ -94,7 +94,7 @@ def document_of(found: Found, facts: Facts | None, circumstances: Circumstances 
     extra = dict(found.extra)
     if found.workflow is not None:
         extra["workflow"] = found.workflow
-    others = found.workflow is not None or found.parameters is not None
+    others = (found.workflow is not None and facts is not None) or found.parameters is not None
     if found.prompt or (found.prompt is not None and not others):
         try:
             return _noted(read_api(found.prompt, extra), found.notes, problems)
