@@ -18,6 +18,7 @@ from graph.read.images import read_texts
 JSON_BYTES = 64 * 2**20
 JSON_VALUES = 3_000_000  # a workflow of 2,000 nodes has some hundred thousand
 DEEPEST = 100  # lists and objects inside each other; editors' files have about ten
+MOST_TOLD = 200  # sentences about one file; nobody reads more
 WRAPPINGS = 4  # answers about jobs, inside answers about jobs
 OTHER_FILES = (  # how they begin, and what they are
     (b"PK\3\4", "an archive (ZIP)"),
@@ -55,7 +56,10 @@ def find_in_picture(data: bytes) -> Found:
         if key not in texts:
             continue
         try:
-            inner = _find(_parsed(texts[key]), is_whole=key == "prompt")
+            value = _parsed(texts[key])
+            inner = _find(value, is_whole=key == "prompt")
+            if value and inner.prompt is None and inner.workflow is None:
+                read_api(value)  # says why it is none
         except DocumentError as error:
             found.problems += (
                 replace(each, sentence=f"The text “{key}” in the picture: {each.sentence}") for each in error.problems
@@ -113,11 +117,11 @@ def document_of(found: Found, facts: Facts | None, circumstances: Circumstances 
         except DocumentError as error:
             problems += error.problems
     if problems:
-        raise DocumentError(problems)
+        raise DocumentError(problems[:MOST_TOLD])
     if not found.is_picture:
         read_api(found.workflow)  # says that the editor's form cannot be run without facts
-    also = ", only the editor's form of one, which cannot be run yet" if found.workflow is not None else ""
-    sentence = f"This picture carries no workflow in API form{also}; give one that was saved with it."
+    what = " in API form, only the editor's form of one, which cannot be run yet" if found.workflow is not None else ""
+    sentence = f"This picture carries no workflow{what}; give one that was saved with it, unchanged by other programs."
     raise DocumentError([Problem("invalid_prompt", sentence)])
 
 

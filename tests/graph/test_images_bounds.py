@@ -107,6 +107,19 @@ def test_values_of_exif_that_lie_over_each_other_count_each_time() -> None:
     assert "longer than 64 MB" in refused(png_of(chunk(b"eXIf", data)))
 
 
+def box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def test_parts_of_avif_that_lie_over_each_other_count_each_time() -> None:
+    part = box(b"infe", b"\2\0\0\0" + struct.pack(">HH4s", 1, 0, b"Exif") + b"\0")
+    extents = struct.pack(">HHH", 1, 0, 1000) + struct.pack(">II", 0, 100_000) * 1000
+    places = box(b"iloc", bytes(4) + struct.pack(">HH", 0x4400, 1) + extents)
+    meta = box(b"meta", bytes(4) + box(b"iinf", bytes(4) + b"\0\1" + part) + places)
+    data = box(b"ftyp", b"avif" + bytes(4)) + meta + bytes(100_000)
+    assert "longer than 64 MB" in refused(data)
+
+
 def test_exif_that_points_to_itself_ends() -> None:
     data = b"II*\0\x08\0\0\0" + struct.pack("<H", 1) + struct.pack("<HHII", 0x8769, 4, 1, 8) + bytes(4)
     assert texts_of(png_of(chunk(b"eXIf", data))) == {}

@@ -100,7 +100,7 @@ def test_a_huge_picture_is_read_without_its_pixels() -> None:
         (b'{"a": 1}', "This JSON is no workflow"),
         (b'{"nodes": [{"id": 1}], "links": []}', "This is a workflow in the editor's form"),
         (b"\x89PNG\r\n\x1a\nrubbish", "This picture cannot be read"),
-        (png(), "This picture carries no workflow in API form; give one that was saved with it."),
+        (png(), "This picture carries no workflow; give one that was saved with it, unchanged by other programs."),
         (png(workflow='{"nodes": []}'), "This picture carries no workflow in API form, only the editor's form of one"),
         (png(prompt="{"), "This is not JSON"),
     ],

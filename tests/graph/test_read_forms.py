@@ -149,6 +149,16 @@ def test_all_that_is_broken_is_told() -> None:
     assert "“parameters” in this picture does not say how it was drawn" in third
 
 
+def test_a_text_that_is_json_but_no_workflow_is_told() -> None:
+    assert refused(png(prompt='{"seed": 1}'))[0].startswith(
+        "The text “prompt” in the picture: This JSON is no workflow"
+    )
+
+
+def test_no_more_is_told_than_anybody_reads() -> None:
+    assert len(refused(as_json({str(number): {"class_type": number} for number in range(5000)}))) == 200
+
+
 def test_an_empty_prompt_gives_way() -> None:
     assert values(png(prompt="{}", workflow=json.dumps(WORKFLOW))) == {"Add": 1}
     assert read(png(prompt="{}"), FACTS).nodes == {}
