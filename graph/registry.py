@@ -58,15 +58,19 @@ class Registry(Mapping[str, type[Node[Any]]]):
 
         A third-party class that fails to describe itself is left out.
         """
-        found: dict[str, Any] = {}
-        for name, cls in self._classes.items():
-            schema = cls.schema()
-            try:
-                found[name] = describe_class(schema, paths)
-            except Exception:
-                if not schema.foreign:
-                    raise
-        return found
+        return {name: info for name in self._classes if (info := self.describe(name, paths)) is not None}
+
+    def describe(self, name: str, paths: Paths) -> dict[str, Any] | None:
+        """The description of one class; None if there is none of this name, or it fails to describe itself."""
+        if name not in self._classes:
+            return None
+        schema = self._classes[name].schema()
+        try:
+            return describe_class(schema, paths)
+        except Exception:
+            if not schema.foreign:
+                raise
+            return None
 
     def __getitem__(self, name: str) -> type[Node[Any]]:
         return self._classes[name]

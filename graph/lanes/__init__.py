@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
@@ -16,6 +17,7 @@ from graph.lanes.slices import Company, Slice, Urgency, overdue
 
 __all__ = ["Company", "Lanes", "Slice", "Urgency"]
 
+CLOSE_S = 5.0  # how long threads may take to end
 LOOKS = 8  # how often the watchdog looks within the time that a slice may take
 
 
@@ -63,14 +65,16 @@ class Lanes:
     def close(self) -> None:
         """End all threads after the slices they are at, and drop what still waits: close when no run is under way.
 
-        Threads that hang in a slice that was given up are left behind.
+        Threads that hang in a slice are left behind, at once where it was given up, else after `CLOSE_S` seconds; only
+        os._exit ends them.
         """
         self.closed = True
         self._watchdog_ends.set()
         for lane in self._lanes.values():
             lane.close()
+        end = time.monotonic() + CLOSE_S
         for lane in self._lanes.values():
-            lane.join()
+            lane.join(end)
 
     def _watch(self, limit_s: float) -> None:
         while not self._watchdog_ends.wait(limit_s / LOOKS):

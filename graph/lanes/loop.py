@@ -46,10 +46,10 @@ class Loop:
             if self._thread is not None:
                 self._thread.finish()
 
-    def join(self) -> None:
-        """Wait until the thread has ended."""
+    def join(self, end: float) -> None:
+        """Wait until the thread has ended, no longer than until `end` by the monotonic clock."""
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(max(0.0, end - time.monotonic()))
 
     def give_up(self, limit_s: float) -> list[Slice]:
         """Cancel what takes longer; what was lost with it. A slice that holds up the loop keeps it, for itself."""

@@ -65,11 +65,11 @@ class Pool:
             self._waiting.clear()
             self._changed.notify_all()
 
-    def join(self) -> None:
-        """Wait until the threads have ended."""
+    def join(self, end: float) -> None:
+        """Wait until the threads have ended, no longer than until `end` by the monotonic clock."""
         for thread in self._threads:
             if thread is not threading.current_thread():
-                thread.join()
+                thread.join(max(0.0, end - time.monotonic()))
 
     def give_up(self, limit_s: float) -> list[Slice]:
         """Count out threads that are at one slice for longer; what was lost with them."""

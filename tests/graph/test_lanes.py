@@ -147,6 +147,19 @@ def test_close_ends_all_threads_and_drops_what_waits() -> None:
     assert threading.active_count() == before
 
 
+def test_close_leaves_a_thread_behind_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graph.lanes.CLOSE_S", 0.05)
+    began, begin = threading.Event(), threading.Event()
+    lanes = Lanes({"io": 1})
+    lanes.put(Slice("io", FIRST, partial(hold, began, begin)))
+    assert began.wait(PATIENCE_S)
+    closing = threading.Thread(target=lanes.close, daemon=True)
+    closing.start()
+    closing.join(PATIENCE_S)
+    begin.set()
+    assert not closing.is_alive()
+
+
 def test_slices_that_wait_run_at_the_same_time() -> None:
     all_there = threading.Barrier(9)
 

@@ -1,6 +1,7 @@
 """POST /prompt: what is accepted, what is refused and how; and the queue, the history and /free around it."""
 
 import asyncio
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from graph import Context, Node
 from graph.queue.scheduler import NoSuchJob, QueueClosed
 from tests.graph.scheduler_toys import World, node
-from tests.web.server import Client, resource, serving
+from tests.web.server import Client, resource, serving, toy_classes
 from web.errors import answer_errors
 
 GOOD = {
@@ -317,6 +319,31 @@ def test_object_info_describes_the_classes(tmp_path: Path) -> None:
             assert found == json.loads(json.dumps(services.registry.object_info(services.paths)))
             assert await (await client.get("/api/object_info/Show")).json() == {"Show": found["Show"]}
             assert await (await client.get("/object_info/Nothing")).json() == {}
+
+    asyncio.run(check())
+
+
+class Odd(Node[int], category="toys"):
+    """Stands for a class of others whose own code fails when it is asked what it takes."""
+
+    def run(self, ctx: Context) -> int:
+        return 1
+
+
+def test_a_class_that_fails_to_describe_itself_is_none(tmp_path: Path) -> None:
+    def fails() -> dict[str, Any]:
+        raise RuntimeError("this class is odd")
+
+    registry = toy_classes()
+    registry.add(Odd)
+    Odd._schema = dataclasses.replace(Odd.schema(), foreign=True, describe=fails)  # type: ignore[attr-defined]
+
+    async def check() -> None:
+        async with serving(tmp_path, registry=registry) as (client, _):
+            for path in ("/object_info", "/object_info/Odd"):
+                answer = await client.get(path)
+                assert answer.status == 200
+                assert "Odd" not in await answer.json()
 
     asyncio.run(check())
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from aiohttp import web
 
-from graph.registry import describe_class
 from web.declare import Call, json_response, route
 from web.errors import encode
 
@@ -21,11 +20,11 @@ async def describe_all(call: Call) -> web.Response:
 
 @route("GET", "/object_info/{class_type}", answers={200: dict[str, Any]})
 async def describe_one(call: Call, class_type: str) -> web.Response:
-    """One node class by name; an empty object if there is none of this name."""
+    """One node class by name; an empty object if there is none of this name, or it fails to describe itself."""
     services = call.services
 
     def describe() -> dict[str, Any]:
-        cls = services.registry.get(class_type)
-        return {} if cls is None else {class_type: describe_class(cls.schema(), services.paths)}
+        found = services.registry.describe(class_type, services.paths)
+        return {} if found is None else {class_type: found}
 
     return await call.json(await asyncio.to_thread(describe))
