@@ -1,0 +1,1 @@
+"""Documents written down in other forms, such as the editor's."""
