@@ -10,7 +10,7 @@ from graph.queue.scheduler import NoSuchJob, Scheduler
 CANCEL_S = 3.0  # a job that takes longer to let go is left to it
 
 
-async def cancel_all(scheduler: Scheduler, job_ids: Iterable[str], reason: str, within_s: float | None) -> None:
+async def cancel_all(scheduler: Scheduler, job_ids: Iterable[str], reason: str, within_s: float) -> None:
     """End these jobs; returns when they are over, or the time is. Raises QueueClosed, StoreError."""
     ends = [asyncio.ensure_future(scheduler.cancel(each, reason)) for each in job_ids]
     if not ends:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar
 
 from graph.context import RUNNING
@@ -19,7 +20,7 @@ from graph.queue.journal import Journal
 from graph.queue.waiting import Turn, Waiting
 from graph.store import Store, StoreError
 
-SMALL = 100  # nodes: the models of such a prompt are found in less time than a trip to a thread takes
+SMALL = 100  # nodes, or jobs, that are looked at in less time than a trip to a thread takes
 AGAIN_S = 5.0  # after the store could not write, so long until it is asked again
 
 T = TypeVar("T")
@@ -170,10 +171,6 @@ class Scheduler:
         active = self._active.get(job_id)
         return None if active is None else active.turn.client
 
-    def running_of(self, client: str) -> list[str]:
-        """Ids of the jobs under way that are this client's, the oldest first."""
-        return [job_id for job_id, active in self._active.items() if active.turn.client == client]
-
     # -- what may be asked for. A caller that gives up in the middle does not break what it began.
 
     async def submit(self, request: JobRequest) -> Job:
@@ -187,9 +184,9 @@ class Scheduler:
         """End a job that waits or runs; returns when it is over. One that is over stays as it is."""
         return await self._surely(self._cancel(job_id, reason))
 
-    async def interrupt(self, client: str, reason: str = "It was interrupted.") -> list[Job]:
-        """End the running jobs of one client; returns when they are over."""
-        return list(await asyncio.gather(*(self.cancel(job_id, reason) for job_id in self.running_of(client))))
+    async def cancel_waiting(self, job_ids: Iterable[str], reason: str) -> None:
+        """End those of these jobs that wait: none of them begins any more. Returns when all of them are over."""
+        await self._surely(self._cancel_waiting(list(job_ids), reason))
 
     async def change(
         self, job_id: str, *, priority: int | None = None, front: bool = False, before: str | None = None
@@ -254,20 +251,33 @@ class Scheduler:
             await asyncio.wait([entering])
         turn = self._waiting.remove(job_id)
         if turn is not None:
-            try:
-                job = await answer(self._store.finish(job_id, "cancelled", reason, ()))
-            except BaseException:
-                self._waiting.add(turn)
-                raise
-            await self._announce_end(job)
-            self._begin_jobs()  # it may have been one that runs alone, for which others waited
-            return job
+            return await self._end_waiting(turn, reason)
         active = self._active.get(job_id)
         if active is None:
             return await self.wait(job_id)
         self._stop(active, End("cancelled", reason))
         await active.left.wait()
         return await self._cancel(job_id, reason)  # it is over now, unless it had just been put back into the queue
+
+    async def _end_waiting(self, turn: Turn, reason: str) -> Job:
+        """End a job that was taken out of the queue; it is put back if that cannot be written down."""
+        try:
+            job = await answer(self._store.finish(turn.id, "cancelled", reason, ()))
+        except BaseException:
+            self._waiting.add(turn)
+            raise
+        await self._announce_end(job)
+        self._begin_jobs()  # it may have been one that runs alone, for which others waited
+        return job
+
+    async def _cancel_waiting(self, job_ids: Sequence[str], reason: str) -> None:
+        turns = iter([turn for each in job_ids if (turn := self._waiting.remove(each)) is not None])
+        try:
+            while some := list(islice(turns, SMALL)):  # so that others have their turn among thousands
+                await asyncio.gather(*(self._end_waiting(turn, reason) for turn in some))
+        finally:
+            for turn in turns:
+                self._waiting.add(turn)
 
     async def _change(self, job_id: str, priority: int | None, front: bool, before: str | None) -> Job:
         job = await answer(self._store.change(job_id, priority=priority, front=front, before=before))

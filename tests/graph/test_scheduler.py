@@ -202,19 +202,21 @@ def test_what_is_over_stays_as_it_is_and_what_nobody_knows_is_said(tmp_path: Pat
     live(tmp_path, scenario)
 
 
-def test_a_client_interrupts_its_own_jobs_alone(tmp_path: Path) -> None:
+def test_of_many_jobs_those_that_wait_are_cancelled_and_those_that_run_go_on(tmp_path: Path) -> None:
     async def scenario(house: House) -> None:
-        await house.submit("a", held("a"), client="ann")
-        await house.submit("b", held("b"), client="bob")
-        await house.world.reached("a")
-        await house.world.reached("b")
-        stopped = await house.scheduler.interrupt("ann")
-        assert [(job.request.id, job.state) for job in stopped] == [("a", "cancelled")]
-        assert house.scheduler.running == ["b"]
-        house.world.open("b")
-        assert [job.state for job in await house.ends("b")] == ["succeeded"]
+        await house.submit("runs", held("runs"))
+        await house.world.reached("runs")
+        names = [f"waits {number}" for number in range(250)]
+        for name in names:
+            await house.submit(name, toy(name))
+        await house.scheduler.cancel_waiting(["runs", "nobody", *names[:-1]], "It was taken out.")
+        jobs = [house.store.get(name) for name in names]
+        assert [job and (job.state, job.reason) for job in jobs[:-1]] == [("cancelled", "It was taken out.")] * 249
+        house.world.open("runs")
+        assert [job.state for job in await house.ends("runs", names[-1])] == ["succeeded", "succeeded"]
+        assert house.world.ran == ["runs", "keep keep", names[-1], "keep keep"]
 
-    live(tmp_path, scenario)
+    live(tmp_path, scenario, at_once=1)
 
 
 def test_waiting_jobs_are_moved(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import msgspec
 from aiohttp import web
 
 from web import protocol
-from web.cancelling import cancel_all
 from web.declare import Call, route
 
 
@@ -39,4 +38,4 @@ async def change_queue(call: Call, body: QueueChange) -> None:
     scheduler = call.services.scheduler
     named = set(body.delete)
     leaving = [each for each in scheduler.waiting if body.clear or each in named]
-    await cancel_all(scheduler, leaving, "It was taken out of the queue.", None)
+    await scheduler.cancel_waiting(leaving, "It was taken out of the queue.")
