@@ -151,13 +151,11 @@ def seconds(text: str) -> float:
 
 def serve_command(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM. The address is said at once; node classes and models are loaded meanwhile."""
-    import asyncio
-
     from graph.store import StoreError
     from web import logs
     from web.options import BadOption, queue_of, settings_of
     from web.security import UnsafeSettings, check_settings
-    from web.serve import CannotServe, serve
+    from web.serve import CannotServe, run_to_end, serve
 
     logs.set_up(options.log, "INFO")
 
@@ -167,7 +165,7 @@ def serve_command(options: argparse.Namespace) -> int:
     try:
         settings = settings_of(options)
         check_settings(settings, insecure=options.insecure)
-        asyncio.run(serve(settings, queue_of(options), load, lambda line: print(line, file=sys.stderr, flush=True)))
+        run_to_end(serve(settings, queue_of(options), load, lambda line: print(line, file=sys.stderr, flush=True)))
     except (BadOption, UnsafeSettings, CannotServe, StoreError) as error:
         raise Refusal(error) from error
     return DONE

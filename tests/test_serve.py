@@ -1,10 +1,13 @@
 """`main.py serve` as a process: how it starts, how it refuses to, how it ends, and what is there afterwards."""
 
+import asyncio
 import json
 import signal
 import socket
+import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from tests.cli import HOUSE, start
 from tests.serving import PATIENCE_S, Serving, serving
+from web.serve import run_to_end
 
 
 def ask(server: Serving, path: str, body: object = None, method: str | None = None) -> tuple[int, Any]:
@@ -125,3 +129,27 @@ def test_another_address_needs_a_token_or_the_word_insecure(tmp_path: Path) -> N
 )
 def test_options_that_will_not_do_are_named(tmp_path: Path, options: tuple[str, ...], named: str) -> None:
     assert named in refused("--base", tmp_path, "--port", "0", *options)
+
+
+def test_what_does_not_end_though_it_is_cancelled_does_not_keep_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.serve.LEFT_S", 0.05)
+    left: list[asyncio.Task[None]] = []
+    may_end = asyncio.Event()
+
+    async def hangs() -> None:
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+
+    async def work() -> None:
+        left.append(asyncio.create_task(hangs()))
+        await asyncio.sleep(0)
+
+    ending = threading.Thread(target=run_to_end, args=(work(),), daemon=True)
+    ending.start()
+    ending.join(PATIENCE_S)
+    assert not ending.is_alive()
+    loop = left[0].get_loop()
+    may_end.set()
+    loop.run_until_complete(left[0])
+    loop.close()

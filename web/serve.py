@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -25,6 +25,7 @@ from web.settings import Settings
 
 THREADS = 32  # for what waits for disks: as many as there may be slow answers before quick ones wait for them
 STOP_S = 30.0  # how long nodes that run may take to notice that the server stops
+LEFT_S = 1.0  # and what is still under way when all is closed
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,20 @@ async def serve(
         if not ready.done():
             ready.cancel()
         await runner.cleanup()
+
+
+def run_to_end(work: Coroutine[Any, Any, None]) -> None:
+    """As asyncio.run, but it does not wait for ever for the tasks of a node that hangs: the caller ends the process."""
+    runner = asyncio.Runner()
+    try:
+        runner.run(work)
+    finally:
+        loop = runner.get_loop()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if not left or not loop.run_until_complete(asyncio.wait(left, timeout=LEFT_S))[1]:
+            runner.close()
 
 
 async def _open(opened: AsyncExitStack, queue: QueueSettings, load: Callable[[], Loaded]) -> Services:
