@@ -1,9 +1,11 @@
 """The command line at work in a folder of its own, for the tests of it."""
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,4 +52,8 @@ class House:
 def start(*arguments: object) -> subprocess.Popen[str]:
     """A command in a process of its own."""
     command = [sys.executable, HOUSE / "main.py", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HOUSE)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HOUSE,
+        # Tests that were started in the background ignore Ctrl-C, and what they start would, too.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
