@@ -9,7 +9,7 @@ from typing import Any
 from graph.document import Document
 from graph.node import Node
 from graph.paths import Paths
-from graph.problems import some
+from graph.problems import Problem, some
 from graph.read.api import read_api
 from graph.read.editor import entries, mapping, text_of
 from graph.registry import Registry
@@ -17,11 +17,13 @@ from graph.schema import Input
 from graph.values import show
 from graph.widgets import ModelNames
 
+UNKNOWN_CLASS = "missing_node_type"  # the kind of a Problem; of several nodes of one class only the first is named
+
 
 def missing(
     document: Document, registry: Registry, paths: Paths, workflow: Mapping[str, Any] | None = None
-) -> list[str]:
-    """A sentence for each node class, model file and choice that is not here, and what may stand in for it.
+) -> list[Problem]:
+    """A Problem for each node class, model file and choice that is not here, with what may stand in for it.
 
     `workflow` is the editor's form of the document, if there is one: it may name packs, and addresses of models.
     """
@@ -30,23 +32,29 @@ def missing(
     for node_id, node in document.nodes.items():
         if node.class_type not in registry and node.class_type not in document.classes:
             absent.setdefault(node.class_type, []).append(node_id)
-    sentences = []
+    problems = []
     for class_type, ids in absent.items():
         pack = packs.get(class_type)
         names = registry.nearest(class_type)
         hint = f"did you mean {' or '.join(names)}?" if names else "add the pack that has it."
         hint = f"the workflow says that it is of the pack {pack}; add that." if pack else hint
-        sentences.append(f"There is no node class {show(class_type)} (node {some(ids)}); {hint}")
+        sentence = f"There is no node class {show(class_type)} (node {some(ids)}); {hint}"
+        known: dict[str, Any] = {"nodes": ids, "nearest": names} | ({"pack": pack} if pack else {})
+        problems.append(Problem(UNKNOWN_CLASS, sentence, ids[0], class_type, extra=known))
     for node_id, item, value, choices in _wrong_choices(document, registry, paths):
         near = _near(value, choices)
         hint = f"did you mean {show(near)}?" if near else f"there are: {some(choices)}."
-        if not isinstance(item.choices, ModelNames):
-            sentences.append(f"Node {node_id}: {item.name} has no choice {show(value)} any more; {hint}")
-            continue
-        address = addresses.get(_base(value))
-        more = f" The workflow says that it can be had at {address}." if address else ""
-        sentences.append(f"Node {node_id}: there is no file {show(value)} in models/{item.choices.kind}; {hint}{more}")
-    return sentences
+        sentence = f"Node {node_id}: {item.name} has no choice {show(value)} any more; {hint}"
+        extra: dict[str, Any] = {"received_value": value} | ({"nearest": near} if near else {})
+        if isinstance(item.choices, ModelNames):
+            extra["folder"] = item.choices.kind
+            address = addresses.get(_base(value))
+            more = f" The workflow says that it can be had at {address}." if address else ""
+            extra |= {"url": address} if address else {}
+            sentence = f"Node {node_id}: there is no file {show(value)} in models/{item.choices.kind}; {hint}{more}"
+        class_type = document.nodes[node_id].class_type
+        problems.append(Problem("value_not_in_list", sentence, node_id, class_type, item.name, extra))
+    return problems
 
 
 def match_models(prompt: Mapping[str, Any], registry: Registry, paths: Paths) -> tuple[dict[str, Any], list[str]]:

@@ -8,7 +8,7 @@ import pytest
 import nodes
 from graph.paths import Paths
 from graph.read.api import read_api
-from graph.read.missing import match_models, missing
+from graph.read.missing import UNKNOWN_CLASS, match_models, missing
 from graph.registry import Registry
 
 REGISTRY = Registry.scan(nodes)
@@ -41,7 +41,7 @@ def test_a_model_of_the_same_or_a_similar_name_is_taken(name: str, near: str, pa
     assert matched == loading(near)
     assert len(notes) == 1
     assert prompt == loading(name)
-    assert near in missing(read_api(prompt), REGISTRY, paths)[0]
+    assert near in missing(read_api(prompt), REGISTRY, paths)[0].sentence
 
 
 def test_what_is_here_is_not_missing(paths: Paths) -> None:
@@ -55,22 +55,25 @@ def test_a_model_unlike_any_is_left_and_its_address_shown(paths: Paths) -> None:
     model = {"name": "qqqq.ckpt", "url": "https://example.org/qqqq.ckpt"}
     assert match_models(prompt, REGISTRY, paths) == (prompt, [])
     for workflow in ({"models": [model]}, {"nodes": [{"type": "x", "properties": {"models": [model]}}]}):
-        (sentence,) = missing(read_api(prompt), REGISTRY, paths, workflow)
-        assert model["url"] in sentence
-        assert "models/checkpoints" in sentence
+        (problem,) = missing(read_api(prompt), REGISTRY, paths, workflow)
+        assert model["url"] in problem.sentence
+        assert "models/checkpoints" in problem.sentence
+        assert (problem.node_id, problem.input, problem.extra["url"]) == ("4", "ckpt_name", model["url"])
 
 
 def test_an_unknown_class_is_named_once_with_its_pack(paths: Paths) -> None:
     prompt = {name: {"class_type": "Qqqqq", "inputs": {}} for name in ("1", "2")}
     raw = {"type": "Qqqqq", "properties": {"cnr_id": "the-pack"}}
     for workflow in ({"nodes": [raw]}, {"definitions": {"subgraphs": [{"nodes": [raw]}]}}):
-        (sentence,) = missing(read_api(prompt), REGISTRY, paths, workflow)
-        assert "node 1, 2" in sentence
-        assert "the-pack" in sentence
+        (problem,) = missing(read_api(prompt), REGISTRY, paths, workflow)
+        assert "node 1, 2" in problem.sentence
+        assert "the-pack" in problem.sentence
+        assert (problem.kind, problem.class_type, problem.extra["nodes"]) == (UNKNOWN_CLASS, "Qqqqq", ["1", "2"])
 
 
 def test_a_choice_that_is_gone_is_said_and_not_replaced(paths: Paths) -> None:
     prompt = {"1": {"class_type": "KSampler", "inputs": {"sampler_name": "eulerr"}}}
-    (sentence,) = missing(read_api(prompt), REGISTRY, paths)
+    (problem,) = missing(read_api(prompt), REGISTRY, paths)
+    sentence = problem.sentence
     assert "euler'" in sentence or "euler?" in sentence or '"euler"' in sentence
     assert match_models(prompt, REGISTRY, paths) == (prompt, [])
