@@ -21,7 +21,7 @@ CORNER = (50, 80)  # where the drawing begins, below the editor's own buttons
 MOST_OUTPUTS = 1000  # of a node; a wire from beyond is a mistake
 
 
-def to_editor(prompt: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+def to_editor(prompt: Mapping[str, Any], facts: Facts, base: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A workflow in API form drawn for the editor, laid out from left to right.
 
     Ids that are numbers stay; other nodes get one that is free, and keep theirs in a property. A field that the
