@@ -19,6 +19,7 @@ from aiohttp import web
 
 from web.errors import Refused, encode
 from web.hub import Hub
+from web.protocol import user_of
 from web.services import Services
 from web.settings import Settings
 
@@ -34,6 +35,9 @@ SETTINGS = web.AppKey("settings", Settings)
 READY: web.AppKey[asyncio.Future[Services]] = web.AppKey("ready", asyncio.Future)
 HUB = web.AppKey("hub", Hub)
 USER = web.RequestKey("user", str)  # whose a request is
+
+
+Truthy = Any  # in a body: all but false, null, 0 and what is empty counts as true, as with others who speak this wire
 
 
 class NoQuery(msgspec.Struct):
@@ -122,6 +126,11 @@ class Call:
     def user(self) -> str:
         """The user that the token stands for."""
         return str(self.request.get(USER, "default"))
+
+    def may_change(self, client: str) -> bool:
+        """Whether the caller may change a job of this client: the own ones, and those of users who have no token."""
+        owner = user_of(client)
+        return owner == self.user or owner not in self.settings.tokens
 
     async def json(self, value: object, status: int = 200) -> web.Response:
         """A large answer, written in a thread."""

@@ -107,7 +107,12 @@ def queue_item(job: Job) -> QueueItem:
         extra_data["extra_pnginfo"] = dict(request.extra_pnginfo)
     if session := session_of(request.client):
         extra_data["client_id"] = session
-    return (job.number, request.id, dict(request.prompt), extra_data, list(request.targets or ()))
+    return (number_of(job), request.id, dict(request.prompt), extra_data, list(request.targets or ()))
+
+
+def number_of(job: Job) -> float | int:
+    """Its number as clients of this wire know it: whole if the server gave it, a float if a client chose it."""
+    return job.number if job.request.place is None else float(job.number)
 
 
 def history_entry(job: Job, events: Iterable[Numbered]) -> HistoryEntry:

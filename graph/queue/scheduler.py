@@ -84,6 +84,7 @@ class Scheduler:
         again_s: float = AGAIN_S,
     ) -> None:
         self.paused = False
+        self.closing = False  # from close() on: no more jobs begin
         self._store = store
         self._run = run
         self._plan_job = plan_job
@@ -102,7 +103,6 @@ class Scheduler:
         self._let_in_now = 0  # jobs that have room in the queue and are not there yet
         self._resting: asyncio.TimerHandle | None = None  # set while the store shall be left in peace
         self._store_may_work = asyncio.Event()
-        self._closing = False
 
     async def open(self) -> None:
         """Take up the queue as the last process left it: the first thing to be called. Raises StoreError."""
@@ -127,7 +127,7 @@ class Scheduler:
         A node that hangs can hold that up for ever. What has not come back `within_s` seconds is put back all the same;
         it may still be at work, so that the caller then has to end the process, by os._exit.
         """
-        self._closing = True
+        self.closing = True
         self._ask_store_again()
         for active in self._active.values() if not drain else ():
             self._stop(active, End("pending", reason))
@@ -167,9 +167,10 @@ class Scheduler:
         return len(self._waiting) + len(self._active)
 
     def client_of(self, job_id: str) -> str | None:
-        """Whose a job under way is; None if it is not under way."""
+        """Whose a job is that waits or is under way; None if it is neither."""
         active = self._active.get(job_id)
-        return None if active is None else active.turn.client
+        turn = self._waiting.get(job_id) if active is None else active.turn
+        return None if turn is None else turn.client
 
     # -- what may be asked for. A caller that gives up in the middle does not break what it began.
 
@@ -221,7 +222,7 @@ class Scheduler:
                 return job
             if job is None:
                 raise NoSuchJob(job_id)
-            if self._closing and job_id not in self._active and not end.done():
+            if self.closing and job_id not in self._active and not end.done():
                 raise QueueClosed(job_id)
             return await end
         finally:
@@ -315,7 +316,7 @@ class Scheduler:
     def _begin_jobs(self) -> None:
         """Take as many jobs as there is room for."""
         while len(self._active) < self._at_once:
-            if self.paused or self._closing or self._resting is not None:
+            if self.paused or self.closing or self._resting is not None:
                 return
             turn = self._waiting.take()
             if turn is None:
@@ -402,7 +403,7 @@ class Scheduler:
             except StoreError as error:
                 self._let_store_rest()
                 log.error("The end of job %s (%s) cannot be written down: %s", job_id, end.state, error)
-                if self._closing or not await self._may_be(job_id, "running"):
+                if self.closing or not await self._may_be(job_id, "running"):
                     return None
                 await self._store_may_work.wait()
 
@@ -471,7 +472,7 @@ class Scheduler:
                 waiter.set_result(end)
 
     def _let_store_rest(self) -> None:
-        if self._resting is None and not self._closing:
+        if self._resting is None and not self.closing:
             self._store_may_work.clear()
             self._resting = asyncio.get_running_loop().call_later(self._again_s, self._ask_store_again)
 

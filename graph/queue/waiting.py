@@ -63,6 +63,10 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._turns)
 
+    def get(self, job_id: str) -> Turn | None:
+        """What is known of a job that waits."""
+        return self._turns.get(job_id)
+
     def __iter__(self) -> Iterator[Turn]:
         """All, in the order in which they would go if none ended, none came and models played no part."""
         return self._in_order(sorted(self._lines))

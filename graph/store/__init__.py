@@ -164,20 +164,23 @@ class Store:
 
         return self._writer.put(write)
 
-    def clear_history(self) -> Future[int]:
-        """Forget all jobs that are over now, some at a time; gives how many there were."""
-        last = count = -1  # the last that had ended when this began, and how many had
+    def clear_history(self, of: Callable[[str], bool] = lambda client: True) -> Future[int]:
+        """Forget jobs that are over now, those of clients to whom `of` says yes, some at a time; gives how many."""
+        found: list[int] | None = None
+        gone = 0  # of these, known to be
 
         def write(db: sqlite3.Connection) -> int | More:
-            nonlocal last, count
-            if last < 0:
-                query = "SELECT coalesce(max(ended), 0), count(*) FROM jobs WHERE ended IS NOT NULL"
-                last, count = db.execute(query).fetchone()
-            query = "SELECT seq FROM jobs WHERE ended <= ? ORDER BY ended LIMIT ?"
-            numbers = column(db.execute(query, (last, STEP + 1)))
-            jobs.drop(db, numbers[:STEP])
-            # Not once more to see that none is left: what ends then counts from 1 again, and would go, too.
-            return MORE if len(numbers) > STEP else count
+            nonlocal found, gone
+            if found is None:
+                rows = db.execute("SELECT seq, client FROM jobs WHERE ended IS NOT NULL ORDER BY ended").fetchall()
+                found = [seq for seq, client in rows if of(client)]
+            while some := found[gone : gone + STEP]:
+                query = f"SELECT seq FROM jobs WHERE ended IS NOT NULL AND seq IN ({', '.join('?' * len(some))})"
+                if there := column(db.execute(query, some)):
+                    jobs.drop(db, there)
+                    return MORE  # they count as gone when they are seen to be: this commit may fail
+                gone += STEP
+            return len(found)
 
         return self._writer.put(write)
 

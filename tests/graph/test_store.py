@@ -393,6 +393,15 @@ def test_clear_history_leaves_what_waits_or_runs(store: Store) -> None:
     assert store.search("Add").jobs == store.list().jobs
 
 
+def test_clear_history_may_leave_the_jobs_of_others(store: Store) -> None:
+    for number in range(2 * STEP + 20):
+        add(store, str(number), client=f"c{number % 4}")
+        store.finish(str(number), "cancelled").result()
+    assert store.clear_history(lambda client: client in ("c1", "c3")).result() == STEP + 10
+    assert {job.request.client for job in store.list().jobs} == {"c0", "c2"}
+    assert store.count() == STEP + 10
+
+
 def test_clear_history_leaves_what_ends_meanwhile(store: Store) -> None:
     through(store, *(str(number) for number in range(STEP)))
     add(store, "a")

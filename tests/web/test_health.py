@@ -8,7 +8,9 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.web.server import Client, serving
+from graph.jobs import JobRequest
+from tests.graph.scheduler_toys import World, node
+from tests.web.server import Client, resource, serving
 from web.app import make_app
 from web.services import Services
 from web.settings import Settings
@@ -21,6 +23,11 @@ async def starting(base: Path, **options: Any) -> AsyncIterator[tuple[Client, as
     async with TestClient(TestServer(make_app(Settings(base, **options), ready))) as client:
         yield client, ready
         ready.cancel()
+
+
+def stuck(gate: str) -> dict[str, Any]:
+    """A prompt with a node that hears nothing until its gate opens."""
+    return {"1": node("Stuck", name=gate), "2": node("Show", value=["1", 0])}
 
 
 async def state(client: Client) -> tuple[int, str]:
@@ -72,6 +79,25 @@ def test_a_server_that_stops_is_not_ready(tmp_path: Path) -> None:
             ready.cancel()
             assert await state(client) == (503, "The server stops.")
             assert "it stops" in await (await client.get("/")).text()
+
+    asyncio.run(check())
+
+
+def test_a_server_is_not_ready_while_what_runs_comes_to_its_end(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as (client, services):
+            world = resource(services, World)
+            await services.scheduler.submit(JobRequest("stuck", stuck("gate")))
+            await world.reached("gate")
+            closing = asyncio.create_task(services.scheduler.close())
+            await asyncio.sleep(0)  # it has begun
+            assert await state(client) == (503, "The server stops.")
+            assert "it stops" in await (await client.get("/")).text()
+            assert (await client.get("/healthz")).status == 200
+            assert not closing.done()
+            world.open("gate")
+            await closing
+            assert (await state(client))[0] == 503
 
     asyncio.run(check())
 

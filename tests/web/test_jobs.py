@@ -222,10 +222,11 @@ def test_jobs_are_cancelled_whether_they_wait_or_run(tmp_path: Path) -> None:
         await world.reached("gate")
         await ask(client, "POST", "/jobs/pause")
         waiting, third = await submit(client, toy("w")), await submit(client, toy("v"))
-        assert (await ask(client, "POST", f"/jobs/{waiting}/cancel"))["status"] == "cancelled"
-        assert (await ask(client, "POST", f"/api/jobs/{running}/cancel"))["status"] == "cancelled"
+        for path in (f"/jobs/{waiting}/cancel", f"/api/jobs/{running}/cancel"):
+            found = await ask(client, "POST", path)
+            assert (found["status"], found["cancelled"]) == ("cancelled", True)
         over = await ask(client, "POST", f"/jobs/{running}/cancel")
-        assert (over["status"], over["reason"]) == ("cancelled", "It was cancelled.")
+        assert (over["status"], over["reason"], over["cancelled"]) == ("cancelled", "It was cancelled.", False)
         answer = await ask(client, "POST", "/api/jobs/cancel", json={"job_ids": [third, running, "nobody", third]})
         assert answer == {"cancelled": [third]}
         assert (await get(client, f"/jobs/{third}"))["status"] == "cancelled"
@@ -241,7 +242,7 @@ def test_a_node_that_does_not_let_go_is_not_waited_for(tmp_path: Path, monkeypat
         job_id, other = await submit(client, prompt), await submit(client, held("gate"))
         await world.reached("gate")
         found = await ask(client, "POST", f"/jobs/{job_id}/cancel", 202)
-        assert (found["id"], found["status"]) == (job_id, "in_progress")
+        assert (found["id"], found["status"], found["cancelled"]) == (job_id, "in_progress", True)
         answer = await ask(client, "POST", "/jobs/cancel", json={"job_ids": [job_id, other]})
         assert answer == {"cancelled": [job_id, other]}
         world.open("stuck")

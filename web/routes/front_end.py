@@ -7,6 +7,7 @@ from html import escape
 from aiohttp import web
 
 from web.declare import READY, SETTINGS
+from web.routes.health import stops
 from web.static import NEVER, FrontEnd
 
 PAGE = """<!doctype html>
@@ -51,9 +52,9 @@ async def show_page(request: web.Request) -> web.Response:
 
 def _state(request: web.Request) -> str:
     ready = request.app[READY]
+    if stops(ready):
+        return "it stops."
     if not ready.done():
         return "it is starting; node classes are being loaded."
-    if ready.cancelled():
-        return "it stops."
     error = ready.exception()
     return "it is ready." if error is None else f"it cannot work: {error}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from web.declare import READY, Call, route
 from web.errors import ErrorAnswer, Refused
+from web.services import Services
 
 REASON_MOST = 500  # characters
 
@@ -24,9 +27,9 @@ async def show_health(call: Call) -> Health:
 
 @route("GET", "/readyz", ready=False, is_open=True, answers={503: ErrorAnswer})
 async def show_readiness(call: Call) -> Health:
-    """The server can take prompts. 503 until node classes are loaded, or if they cannot be."""
+    """The server can take prompts. 503 until node classes are loaded, or if they cannot be, and while it stops."""
     ready = call.request.app[READY]
-    if ready.cancelled():
+    if stops(ready):
         raise Refused(503, "stopping", "The server stops.")
     if not ready.done():
         message = "The server is starting: node classes, what they need, and the queue are being loaded."
@@ -34,3 +37,10 @@ async def show_readiness(call: Call) -> Health:
     if (error := ready.exception()) is not None:
         raise Refused(503, "cannot_start", f"The server cannot work: {error}"[:REASON_MOST])
     return Health("ready")
+
+
+def stops(ready: asyncio.Future[Services]) -> bool:
+    """Whether the server has been told to stop; what runs may still be coming to its end."""
+    if not ready.done() or ready.cancelled():
+        return ready.cancelled()
+    return ready.exception() is None and ready.result().scheduler.closing

@@ -11,9 +11,8 @@ from aiohttp import web
 
 from graph.jobs import OVER, Job
 from graph.queue.journal import Journal, Numbered
-from graph.store import Store
 from web import protocol
-from web.declare import Call, route
+from web.declare import Call, Truthy, route
 
 ENTRIES_MOST = 10_000  # in one answer
 ENTRIES_USUAL = 1000  # where nobody says how many
@@ -31,7 +30,9 @@ class HistoryQuery(msgspec.Struct):
 class HistoryChange(msgspec.Struct):
     """What is to be forgotten."""
 
-    clear: bool = False
+    clear: Annotated[Truthy, msgspec.Meta(description="whether all of the caller's jobs that are over are to go")] = (
+        False
+    )
     delete: list[str] = []
 
 
@@ -68,18 +69,20 @@ async def show_entry(call: Call, job_id: str) -> web.Response:
 
 @route("POST", "/history")
 async def change_history(call: Call, body: HistoryChange) -> None:
-    """Forget jobs that are over, all or those named, and what was recorded of them. Their files stay."""
+    """Forget jobs of the caller that are over, all or those named, and what was recorded of them.
+
+    Their files stay, and so do other users' jobs.
+    """
     scheduler, store = call.services.scheduler, call.services.store
     if body.clear:
-        await asyncio.wrap_future(store.clear_history())
+        await asyncio.wrap_future(store.clear_history(call.may_change))
     elif body.delete:
-        over = await asyncio.to_thread(lambda: [each for each in body.delete if _is_over(store, each)])
-        await scheduler.delete(over)
+        await scheduler.delete(await asyncio.to_thread(_forgettable, call, body.delete))
 
 
-def _is_over(store: Store, job_id: str) -> bool:
-    job = store.get(job_id)
-    return job is not None and job.state in OVER
+def _forgettable(call: Call, job_ids: Iterable[str]) -> list[str]:
+    jobs = filter(None, map(call.services.store.get, job_ids))
+    return [job.request.id for job in jobs if job.state in OVER and call.may_change(job.request.client)]
 
 
 def _entries(journal: Journal, jobs: Iterable[Job]) -> History:

@@ -30,7 +30,7 @@ async def interrupt(call: Call, body: Interruption | None) -> None:
     if wanted.prompt_id not in (None, ""):
         running = [each for each in running if each == str(wanted.prompt_id)]
     owners = {each: scheduler.client_of(each) or "" for each in running}
-    mine = [each for each, client in owners.items() if protocol.user_of(client) == call.user]
+    mine = [each for each, client in owners.items() if call.may_change(client)]
     if wanted.client_id is not None:
         mine = [each for each in mine if protocol.session_of(owners[each]) == wanted.client_id]
     await cancel_all(scheduler, mine, "It was interrupted.", CANCEL_S)

@@ -86,6 +86,12 @@ class Cancelled(msgspec.Struct):
     cancelled: list[str]
 
 
+class CancelledJob(JobEntry, kw_only=True):
+    """A job that was told to end."""
+
+    cancelled: Annotated[bool, Meta(description="whether this ends it; false if it was over already")]
+
+
 class Deleted(msgspec.Struct):
     """The jobs that are gone."""
 
@@ -190,20 +196,20 @@ async def explain_job(call: Call, job_id: str) -> Outlook:
     return await asyncio.to_thread(look)
 
 
-@route("POST", "/jobs/{job_id}/cancel", answers={202: JobEntry, 404: ErrorAnswer, 403: ErrorAnswer})
-async def cancel_job(call: Call, job_id: str) -> JobEntry | web.Response:
+@route("POST", "/jobs/{job_id}/cancel", answers={202: CancelledJob, 404: ErrorAnswer, 403: ErrorAnswer})
+async def cancel_job(call: Call, job_id: str) -> CancelledJob | web.Response:
     """End a job that waits or runs. One that is over stays as it is.
 
     The answer has the job when it is over. A node that does not let go within three seconds is not waited for: then the
     answer is 202, and the job is still in progress.
     """
-    await _own_job(call, job_id)
+    was_over = (await _own_job(call, job_id)).state in OVER
     try:
         async with asyncio.timeout(CANCEL_S):
             job = await _changed(call, job_id, call.services.scheduler.cancel(job_id), (*STATES.values(),))
     except TimeoutError:
-        return await call.json(await _entry(call, await _own_job(call, job_id)), 202)
-    return await _entry(call, job)
+        return await call.json(await _cancelled(call, await _own_job(call, job_id), True), 202)
+    return await _cancelled(call, job, job.state == "cancelled" and not was_over)
 
 
 @route("POST", "/jobs/cancel")
@@ -213,7 +219,7 @@ async def cancel_jobs(call: Call, body: JobIds) -> Cancelled:
 
     def look_up() -> list[str]:
         jobs = [job for job_id in dict.fromkeys(body.job_ids) if (job := services.store.get(job_id)) is not None]
-        return [job.request.id for job in jobs if job.state not in OVER and _is_own(call, job)]
+        return [job.request.id for job in jobs if job.state not in OVER and call.may_change(job.request.client)]
 
     found = await asyncio.to_thread(look_up)
     await cancel_all(services.scheduler, found, "It was cancelled.", CANCEL_S)
@@ -257,7 +263,10 @@ async def delete_job(call: Call, job_id: str) -> Deleted:
 
 @route("POST", "/jobs/pause")
 async def pause(call: Call) -> QueueState:
-    """Begin no more jobs; those that run go on. Nothing is lost; a server that starts anew is not paused."""
+    """Begin no more jobs, whoever sent them; those that run go on.
+
+    Nothing is lost; a server that starts anew is not paused. Any user may pause the queue, and any may resume it.
+    """
     call.services.scheduler.pause()
     return _state(call)
 
@@ -308,8 +317,8 @@ async def _entry(call: Call, job: Job) -> JobEntry:
     return found
 
 
-def _is_own(call: Call, job: Job) -> bool:
-    return protocol.user_of(job.request.client) in (call.user, "")
+async def _cancelled(call: Call, job: Job, by_this: bool) -> CancelledJob:
+    return CancelledJob(**msgspec.structs.asdict(await _entry(call, job)), cancelled=by_this)
 
 
 async def _job(call: Call, job_id: str) -> Job:
@@ -322,7 +331,7 @@ async def _job(call: Call, job_id: str) -> Job:
 async def _own_job(call: Call, job_id: str) -> Job:
     """A job that the caller may change. Raises Refused (404, 403)."""
     job = await _job(call, job_id)
-    if not _is_own(call, job):
+    if not call.may_change(job.request.client):
         raise Refused(403, "forbidden", f"Job {job_id!r} is another user's; only that user may change it.")
     return job
 

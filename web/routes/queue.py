@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from web import protocol
-from web.declare import Call, route
+from web.declare import Call, Truthy, route
 
 
 class QueueChange(msgspec.Struct):
     """What is to leave the queue."""
 
-    clear: bool = False
+    clear: Annotated[Truthy, msgspec.Meta(description="whether all of the caller's jobs that wait are to go")] = False
     delete: list[str] = []
 
 
@@ -34,8 +35,11 @@ async def show_queue(call: Call) -> web.Response:
 
 @route("POST", "/queue")
 async def change_queue(call: Call, body: QueueChange) -> None:
-    """Take jobs that wait out of the queue, all or those named; they count as cancelled. Those that run go on."""
+    """Take jobs of the caller that wait out of the queue, all or those named; they count as cancelled.
+
+    Those that run go on, and so do other users' jobs.
+    """
     scheduler = call.services.scheduler
-    named = set(body.delete)
-    leaving = [each for each in scheduler.waiting if body.clear or each in named]
+    named = scheduler.waiting if body.clear else dict.fromkeys(body.delete)
+    leaving = [each for each in named if call.may_change(scheduler.client_of(each) or "")]
     await scheduler.cancel_waiting(leaving, "It was taken out of the queue.")
