@@ -286,6 +286,39 @@ def test_the_queue_shows_what_runs_and_waits_and_can_be_emptied(tmp_path: Path) 
     asyncio.run(check())
 
 
+@pytest.mark.parametrize(
+    ("value", "means"), [(1, True), ("yes", True), ([0], True), (0, False), ("", False), (None, False)]
+)
+def test_flags_are_true_or_not_as_other_values_are(tmp_path: Path, value: object, means: bool) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as (client, services):
+            services.scheduler.pause()
+            bodies: list[Body] = [{"prompt_id": "first"}, {"prompt_id": "second", "front": value}]
+            for body in bodies:
+                assert (await post(client, {"prompt": GOOD} | body))[0] == 200
+            assert services.scheduler.waiting == (["second", "first"] if means else ["first", "second"])
+            assert await post(client, {"clear": value}, "/queue") == (200, None)
+            assert bool(services.scheduler.waiting) is not means
+            assert await post(client, {"clear": value}, "/history") == (200, None)
+            assert bool(services.store.list().jobs) is not means
+            assert await post(client, {"unload_models": value, "free_memory": value}, "/free") == (200, None)
+
+    asyncio.run(check())
+
+
+def test_a_number_that_a_client_chose_stays_a_float_and_one_of_the_server_is_whole(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as (client, services):
+            for more, number in (({}, 1), ({"number": 5}, 5.0), ({"number": 0.5}, 0.5)):
+                _, answer = await post(client, {"prompt": GOOD} | more)
+                await services.scheduler.wait(answer["prompt_id"])
+                history = await (await client.get(f"/history/{answer['prompt_id']}")).json()
+                for found in (answer["number"], history[answer["prompt_id"]]["prompt"][0]):
+                    assert (found, type(found)) == (number, type(number))
+
+    asyncio.run(check())
+
+
 def test_history_is_a_window_in_the_order_of_ends_and_can_be_forgotten(tmp_path: Path) -> None:
     async def check() -> None:
         async with serving(tmp_path) as (client, services):

@@ -20,7 +20,7 @@ from graph.read.api import read_api
 from graph.registry import Registry
 from graph.validate import examine
 from web import protocol
-from web.declare import HUB, Call, route
+from web.declare import HUB, Call, Truthy, route
 from web.errors import ErrorAnswer, Refused
 
 ID_MOST = 200  # characters of a job's id, and of a client's
@@ -42,7 +42,7 @@ class PromptBody(msgspec.Struct):
         msgspec.Meta(description="kept with the job; extra_pnginfo goes into what is saved, credentials are dropped"),
     ] = None
     number: Annotated[float | int | None, msgspec.Meta(description="its place: lower goes first")] = None
-    front: Annotated[bool | None, msgspec.Meta(description="before all that wait with its priority")] = False
+    front: Annotated[Truthy, msgspec.Meta(description="before all that wait with its priority")] = False
     priority: Annotated[int, msgspec.Meta(ge=-1000, le=1000, description="higher goes first")] = 0
     partial_execution_targets: Annotated[
         list[str | int] | None, msgspec.Meta(description="the output nodes that are wanted; none: all")
@@ -83,7 +83,7 @@ async def submit(call: Call, body: PromptBody) -> protocol.PromptAnswer:
     job = await services.scheduler.submit(replace(request, targets=found.targets))
     if job.state not in OVER and (previews := protocol.previews_of(request.extra)) is not None:
         call.request.app[HUB].show_previews(request.id, previews)
-    return protocol.PromptAnswer(job.request.id, job.number, dict(found.node_errors))
+    return protocol.PromptAnswer(job.request.id, protocol.number_of(job), dict(found.node_errors))
 
 
 def examined(request: JobRequest, only: Sequence[str] | None, registry: Registry, paths: Paths) -> Examined:
