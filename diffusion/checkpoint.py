@@ -24,7 +24,10 @@ _TORCH_MAGIC = (b"PK\x03\x04", b"\x80")  # torch.save since 1.6, and before
 
 
 class CheckpointError(ValueError):
-    """A model file that cannot be used. The message says which, what is wrong with it and what to do."""
+    """A model file that cannot be used. The message says which, what is wrong with it and what to do.
+
+    It has the file's name and not its folder: servers show it to people who need not know how their disks are laid out.
+    """
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class _Safetensors(StateDict):
             self.metadata = dict(self._file.metadata() or {})
             self.shapes = {name: tuple(self._file.get_slice(name).get_shape()) for name in self._file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: {_what_it_is(path, error)}") from error
+            raise CheckpointError(f"{path.name}: {_what_it_is(path, error)}") from error
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.shapes:
@@ -101,14 +104,16 @@ def read_state_dict(path: Path) -> StateDict:
             if isinstance(content, Mapping):
                 content = content.get("state_dict", content)
             if not isinstance(content, Mapping):
-                raise CheckpointError(f"{path}: this file holds no tensors by name, so it is no model; choose another.")
+                raise CheckpointError(
+                    f"{path.name}: this file holds no tensors by name, so it is no model; choose another."
+                )
             state_dict = _Unpickled(path, content)
         case _:
             raise CheckpointError(
-                f"{path}: model files end in .safetensors or {', '.join(_PICKLES)}; this one cannot be read."
+                f"{path.name}: model files end in .safetensors or {', '.join(_PICKLES)}; this one cannot be read."
             )
     if not state_dict:
-        raise CheckpointError(f"{path}: there are no tensors in this file, so it is no model; choose another.")
+        raise CheckpointError(f"{path.name}: there are no tensors in this file, so it is no model; choose another.")
     return state_dict
 
 
@@ -127,12 +132,12 @@ def read_pickle(path: Path) -> Any:
             found = re.search(r"GLOBAL (\S+)|class (\S+)", str(error))
             what = f" ({found[1] or found[2]})" if found else ""
             raise CheckpointError(
-                f"{path}: this file holds more than tensors{what}, and Darkroom runs no code from model files; "
+                f"{path.name}: this file holds more than tensors{what}, and Darkroom runs no code from model files; "
                 "use the .safetensors form of this model."
             ) from error
-        raise CheckpointError(f"{path}: {_what_it_is(path, error)}") from error
+        raise CheckpointError(f"{path.name}: {_what_it_is(path, error)}") from error
     except Exception as error:  # a damaged pickle can fail in any way
-        raise CheckpointError(f"{path}: {_what_it_is(path, error)}") from error
+        raise CheckpointError(f"{path.name}: {_what_it_is(path, error)}") from error
 
 
 class _Ignored:
@@ -150,11 +155,11 @@ def under(entries: Mapping[str, Value], prefix: str) -> dict[str, Value]:
 
 def _require_file(path: Path) -> None:
     if path.is_dir():
-        raise CheckpointError(f"{path}: this is a folder, not a model file.")
+        raise CheckpointError(f"{path.name}: this is a folder, not a model file.")
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file.")
+        raise CheckpointError(f"{path.name}: there is no such file.")
     if not os.access(path, os.R_OK):
-        raise CheckpointError(f"{path}: this file may not be read; change its permissions.")
+        raise CheckpointError(f"{path.name}: this file may not be read; change its permissions.")
 
 
 def _head(path: Path) -> bytes:

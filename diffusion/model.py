@@ -61,7 +61,7 @@ class ModelFile:
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """One part's tensors, mapped from the file."""
         if FileIdentity.of(self.file.path) != self.file:
-            raise CheckpointError(f"{self.file.path}: this file has changed since it was loaded; load it again.")
+            raise CheckpointError(f"{self.file.path.name}: this file has changed since it was loaded; load it again.")
         return under(read_state_dict(self.file.path), prefix)
 
     def build(self, network: Callable[[], Network], prefix: str, dtype: torch.dtype) -> Network:
@@ -268,4 +268,4 @@ def _detected(path: Path, look: Callable[[Shapes, Mapping[str, str]], Found]) ->
     try:
         return file, look(state_dict.shapes, state_dict.metadata)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(f"{path.name}: {error}") from error

@@ -26,7 +26,7 @@ def read_embedding(path: Path, encoder: str, width: int) -> Tensor:
     content = read_state_dict(path) if path.suffix.lower() in (".safetensors", ".sft") else read_pickle(path)
     found = [tensor for tensor in _candidates(content, encoder) if tensor.ndim in (1, 2)]
     if not found:
-        raise CheckpointError(f"{path}: there is no embedding in this file; choose another.")
+        raise CheckpointError(f"{path.name}: there is no embedding in this file; choose another.")
     vectors = [tensor.float().reshape(-1, tensor.shape[-1]) for tensor in found]
     fitting = [each for each in vectors if each.shape[-1] == width]
     if not fitting:

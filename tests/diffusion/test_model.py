@@ -95,7 +95,7 @@ def test_a_refusal_names_the_file(make_checkpoint: Callable[..., Path], memory: 
     path = make_checkpoint({"first_stage_model.quant_conv.bias": None})
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path, memory, find_embedding=nothing)
-    assert str(caught.value).startswith(f"{path}: its VAE is incomplete or damaged (1 missing: quant_conv.bias)")
+    assert str(caught.value).startswith(f"{path.name}: its VAE is incomplete or damaged (1 missing: quant_conv.bias)")
 
 
 # ── networks ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +184,8 @@ def test_a_refusal_of_a_vae_names_the_file(checkpoint: Path, memory: Memory) -> 
     with pytest.raises(CheckpointError) as caught:
         load_vae(checkpoint, memory)
     assert (
-        str(caught.value) == f"{checkpoint}: this file is a whole checkpoint, not a VAE alone; load it as a checkpoint."
+        str(caught.value)
+        == f"{checkpoint.name}: this file is a whole checkpoint, not a VAE alone; load it as a checkpoint."
     )
 
 

@@ -25,6 +25,21 @@ def loaded(ctx, small_checkpoint: Path) -> Checkpoint:
     return CheckpointLoaderSimple(ckpt_name="small.safetensors").run(ctx)
 
 
+@pytest.mark.parametrize(
+    ("node", "folder"),
+    [
+        (CheckpointLoaderSimple(ckpt_name="broken.safetensors"), "checkpoints"),
+        (VAELoader(vae_name="broken.safetensors"), "vae"),
+    ],
+)
+def test_what_is_said_of_a_broken_file_does_not_tell_where_it_lies(ctx, node, folder: str) -> None:
+    file = ctx.paths.base / "models" / folder / "broken.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"")
+    [(_, sentence)] = node.check(ctx.paths)
+    assert sentence == "broken.safetensors: this file is empty; download it again."
+
+
 def encode(ctx, clip, text: str = "a cat", **inputs: int) -> torch.Tensor:
     [[tokens, extra]] = CLIPTextEncode(text=text, clip=clip, **inputs).run(ctx)
     assert extra["pooled_output"].shape == (1, 16)
@@ -146,5 +161,5 @@ def test_a_file_that_is_no_vae_is_found_before_anything_runs(ctx, bundled_vae: P
     shutil.copy(TINY, bundled_vae)
     [(field, sentence)] = VAELoader(vae_name=bundled_vae.name).check(ctx.paths)
     assert field == "vae_name"
-    assert sentence.startswith(str(bundled_vae))
+    assert sentence.startswith(bundled_vae.name)
     assert "whole checkpoint" in sentence
