@@ -1,4 +1,4 @@
-"""Darkroom's command line, and the only place that knows every room: serve | run | check | plan | nodes."""
+"""Darkroom's command line, and the only place that knows every room: serve, run, check, plan, convert, nodes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # importing torch takes seconds, and --help shall not wait fo
     from web.serve import Loaded
 
 HOUSE = Path(__file__).resolve().parent
+ANY_FILE = "a workflow as the editor saves it or in API form, or a picture that carries one"
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130  # exit statuses; 130 is what shells give for Ctrl-C
 
 
@@ -94,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", parents=[base, engine], help="run workflows and say where their pictures are")
     run.add_argument(
         "files", type=Path, nargs="+", metavar="FILE",
-        help="a workflow in API form, or a PNG that carries one; several run together and share what they can",
+        help=f"{ANY_FILE}; several run together and share what they can",
     )  # fmt: skip
     run.add_argument("--output", type=Path, metavar="DIR", help="put pictures there instead of in the output folder")
     run.add_argument(
@@ -104,11 +105,11 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(command=run_command)
 
     check = commands.add_parser("check", parents=[base], help='say everything that is wrong with workflows, or "ok"')
-    check.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    check.add_argument("files", type=Path, nargs="+", metavar="FILE", help=ANY_FILE)
     check.set_defaults(command=check_command)
 
     plan = commands.add_parser("plan", parents=[base, engine], help="show what would run, in order")
-    plan.add_argument("file", type=Path, metavar="FILE")
+    plan.add_argument("file", type=Path, metavar="FILE", help=ANY_FILE)
     plan.add_argument("--explain", action="store_true", help="say for every node why it would run, or why not")
     plan.set_defaults(command=plan_command)
 
@@ -117,6 +118,27 @@ def parser() -> argparse.ArgumentParser:
             "--set", action="append", default=[], dest="changes", metavar="NODE.INPUT=VALUE",
             help="change an input first; NODE is an id, or a title or class that only one node has",
         )  # fmt: skip
+
+    for command in (run, check, plan):
+        command.add_argument(
+            "--match-models", action="store_true",
+            help="take the file of the same or the most similar name for each model that is not here, and say so",
+        )  # fmt: skip
+
+    convert = commands.add_parser(
+        "convert", parents=[base], help="write a workflow in another form: the editor's, API form or Python",
+        description="Write a workflow in another form. It may name node classes and models that are not here. "
+        "A file of Python (.py) is run as a program, for the workflow that it makes: give only one that you trust.",
+    )  # fmt: skip
+    convert.add_argument("file", type=Path, metavar="IN", help=f"{ANY_FILE}, or Python source (.py)")
+    convert.add_argument(
+        "out", metavar="OUT",
+        help="the file to write: .py is Python, .json API form if IN is of the editor, else the editor's form; "
+        "- prints it",
+    )  # fmt: skip
+    convert.add_argument("--to", choices=["editor", "api", "python"], help="the form, whatever OUT is called")
+    convert.add_argument("--force", action="store_true", help="write even if OUT is IN itself")
+    convert.set_defaults(command=convert_command)
 
     nodes = commands.add_parser(
         "nodes", parents=[base], help="show the node classes there are, or what one takes and gives"
@@ -196,7 +218,7 @@ def run_command(options: argparse.Namespace) -> int:
     for file in options.files:
         name = f"{file}: " if len(options.files) > 1 else ""
         try:
-            plans.append((name, house.plan(file)))
+            plans.append((name, house.plan(file, name)))
         except Refusal as refusal:
             status = tell(refusal, name)
     if not plans:
@@ -241,7 +263,7 @@ def check_command(options: argparse.Namespace) -> int:
     for file in options.files:
         name = f"{file}: " if len(options.files) > 1 else ""
         try:
-            house.validate(read(file))
+            house.validate(house.read(file, name))
             print(f"{name}ok")
         except Refusal as refusal:
             status = tell(refusal, name)
@@ -260,6 +282,34 @@ def plan_command(options: argparse.Namespace) -> int:
         return DONE
     with house.session() as session:
         print(*describe_explanations(explain(plan, session.engine, session.notes)), sep="\n")
+    return DONE
+
+
+def convert_command(options: argparse.Namespace) -> int:
+    """Write a workflow in another form; what was odd about it goes to stderr."""
+    from converting import form_for, read_any, unknown_classes, write_text
+    from graph.write import write
+
+    house = House(options)
+    out = Path(options.out)
+    with refusing(options.file), redirect_stdout(sys.stderr):  # what a file of Python prints is no result
+        given = read_any(options.file, house.registry, house.paths)
+    try:
+        form = form_for(options.out, given, options.to)
+    except ValueError as error:
+        raise Refusal(error) from error
+    if options.out != "-" and not options.force and out.exists() and out.samefile(options.file):
+        raise Refusal(f"{out} is the file that is read; give another name, or --force to write over it.")
+    with refusing(options.file):
+        text = write(given.document, form, house.registry, house.paths)
+    note([*given.document.notes, *unknown_classes(given.document, house.registry, house.paths)])
+    if options.out == "-":
+        print(text, end="")
+        return DONE
+    try:
+        write_text(out, text)
+    except OSError as error:
+        raise Refusal(f"{out} cannot be written: {error.strerror or error}; give another name.") from error
     return DONE
 
 
@@ -305,29 +355,42 @@ class House:
             if pack.problem:
                 print(f"The pack {pack.name} could not be loaded: {pack.problem}", file=sys.stderr)
 
+    def read(self, file: Path, name: str = "") -> Document:
+        """The workflow in a file with the changes that were asked for. What was odd is said, beginning with `name`."""
+        from converting import read_file, with_prompt
+        from graph.override import OverrideError, override
+        from graph.read.missing import match_models
+
+        with refusing(file):
+            document = read_file(file, self.registry, self.paths).document
+            prompt, notes = document.prompt, list(document.notes)
+            if self.options.match_models:
+                prompt, matched = match_models(prompt, self.registry, self.paths)
+                notes += matched
+            note(notes, name)
+            if changes := getattr(self.options, "changes", []):
+                try:
+                    prompt = override(prompt, changes, self.registry, self.paths)
+                except OverrideError as error:
+                    raise Refusal(error) from error
+            is_same = prompt == document.prompt
+            return document if is_same else with_prompt(document, prompt, self.registry, self.paths)
+
     def validate(self, document: Document) -> Graph:
         """The graph, or a Refusal with every problem."""
-        from graph.validate import validate
+        from converting import checked
+        from graph.problems import DocumentError
 
-        graph = validate(document, self.registry, self.paths)
-        if isinstance(graph, list):
-            raise Refusal(*graph)
-        return graph
+        try:
+            return checked(document, self.registry, self.paths)
+        except DocumentError as error:
+            raise Refusal(*error.problems) from error
 
-    def plan(self, file: Path) -> Plan:
+    def plan(self, file: Path, name: str = "") -> Plan:
         """The plan of the workflow in a file, with the changes that were asked for."""
-        from graph.override import OverrideError, override
         from graph.plan import plan
-        from graph.read.api import read_api
 
-        document = read(file)
-        if self.options.changes:
-            try:
-                # Without the editor's form, which does not know of the changes.
-                document = read_api(override(document.prompt, self.options.changes, self.registry, self.paths))
-            except OverrideError as error:
-                raise Refusal(error) from error
-        return plan(self.validate(document))
+        return plan(self.validate(self.read(file, name)))
 
     def surroundings(self, *, previews: bool = False) -> Surroundings:
         """What nodes need around them on this machine."""
@@ -348,17 +411,23 @@ class House:
         )  # fmt: skip
 
 
-def read(file: Path) -> Document:
-    """The workflow in a file."""
+@contextmanager
+def refusing(file: Path) -> Iterator[None]:
+    """Raises a Refusal for a file that cannot be read, or is no workflow."""
     from graph.problems import DocumentError
-    from graph.read import read as read_bytes
 
     try:
-        return read_bytes(file.read_bytes())
+        yield
     except OSError as error:
         raise Refusal(f"{file}: {error.strerror or error}; give the name of a workflow file.") from error
     except DocumentError as error:
         raise Refusal(*(f"{file}: {problem}" for problem in error.problems)) from error
+
+
+def note(sentences: Iterable[str], name: str = "") -> None:
+    """Say what is worth knowing and stops nothing, each sentence once."""
+    for sentence in dict.fromkeys(sentences):
+        print(f"{name}{sentence}", file=sys.stderr)
 
 
 def refuse_file(folder: Path | None, option: str) -> None:

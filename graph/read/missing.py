@@ -43,16 +43,18 @@ def missing(
         problems.append(Problem(UNKNOWN_CLASS, sentence, ids[0], class_type, extra=known))
     for node_id, item, value, choices in _wrong_choices(document, registry, paths):
         near = _near(value, choices)
-        hint = f"did you mean {show(near)}?" if near else f"there are: {some(choices)}."
-        sentence = f"Node {node_id}: {item.name} has no choice {show(value)} any more; {hint}"
+        there = f"there are: {some(choices)}." if choices else "there is none yet."
+        hint = f"did you mean {show(near)}?" if near else there
+        class_type = document.nodes[node_id].class_type
+        where = f"{class_type} (node {node_id})"
+        sentence = f"{where}: {item.name} has no choice {show(value)}; {hint}"
         extra: dict[str, Any] = {"received_value": value} | ({"nearest": near} if near else {})
         if isinstance(item.choices, ModelNames):
             extra["folder"] = item.choices.kind
             address = addresses.get(_base(value))
             more = f" The workflow says that it can be had at {address}." if address else ""
             extra |= {"url": address} if address else {}
-            sentence = f"Node {node_id}: there is no file {show(value)} in models/{item.choices.kind}; {hint}{more}"
-        class_type = document.nodes[node_id].class_type
+            sentence = f"{where}: there is no file {show(value)} in models/{item.choices.kind}; {hint}{more}"
         problems.append(Problem("value_not_in_list", sentence, node_id, class_type, item.name, extra))
     return problems
 
