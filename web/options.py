@@ -12,6 +12,8 @@ from web.settings import MEGABYTE, Settings
 if TYPE_CHECKING:  # what it imports takes a while, and other commands do without
     from web.serve import QueueSettings
 
+EDITOR = Path(__file__).parent / "dist"  # as built from web/editor
+
 
 class BadOption(ValueError):
     """An option that will not do; the message is a sentence for people."""
@@ -101,6 +103,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         allow_origins=tuple(options.allow_origin),
         upload_most_bytes=int(options.max_upload_size * MEGABYTE),
         front_end=options.front_end and options.front_end.absolute(),
+        editor=EDITOR if (EDITOR / "index.html").is_file() else None,
         preview_px=options.preview_size,
         previews=options.previews,
     )

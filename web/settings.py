@@ -24,7 +24,8 @@ class Settings:
     allow_origins: tuple[str, ...] = ()  # such as "https://example.org": pages that may use the server
     upload_most_bytes: int = 100 * MEGABYTE
     json_most_bytes: int = 32 * MEGABYTE
-    front_end: Path | None = None  # the static folder of a front-end
+    front_end: Path | None = None  # the static folder of somebody else's front-end
+    editor: Path | None = None  # where Darkroom's own lies, for when there is no other
     preview_px: int = 512  # the longer side of previews
     previews: PreviewsFor = "known"  # clients that say that they know them
 

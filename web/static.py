@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -71,9 +72,10 @@ def files_below(root: Path, ending: str) -> Iterator[str]:
 class FrontEnd(web.DynamicResource):
     """The files of a front-end's folder at /. A router asks it last, and for what is not there it does not match."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         super().__init__("/{path:.*}")
         self._root = root
+        self._headers = headers  # that all files get
         for method in ("GET", "HEAD"):
             self.add_route(method, self._send)
 
@@ -88,6 +90,7 @@ class FrontEnd(web.DynamicResource):
         request[FILE] = path
         return await super().resolve(request)
 
-    @staticmethod
-    async def _send(request: web.Request) -> web.StreamResponse:
-        return send(request[FILE])
+    async def _send(self, request: web.Request) -> web.StreamResponse:
+        response = send(request[FILE])
+        response.headers.update(self._headers)
+        return response

@@ -141,6 +141,27 @@ def test_no_name_finds_a_file_outside(folder: Path, name: str) -> None:
     assert found is None or found.resolve().is_relative_to(folder)
 
 
+def test_the_editor_lets_no_script_in_and_gives_way_to_a_front_end(tmp_path: Path, folder: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.mkdir()
+    (editor / "index.html").write_text("the editor")
+
+    async def run() -> None:
+        async with serving(tmp_path, editor=editor) as (client, _):
+            page = await client.get("/")
+            assert await page.text() == "the editor"
+            rules = dict(each.split(" ", 1) for each in page.headers["Content-Security-Policy"].split("; "))
+            assert rules["default-src"] == "'self'"
+            assert "script-src" not in rules  # so that the rule above holds for scripts
+            assert rules["object-src"] == "'none'"
+        async with serving(tmp_path / "other", editor=editor, front_end=folder) as (client, _):
+            page = await client.get("/")
+            assert await page.text() == "content of index.html"
+            assert "default-src" not in page.headers["Content-Security-Policy"]  # others need more
+
+    asyncio.run(run())
+
+
 def test_without_a_front_end_a_page_says_what_this_is(tmp_path: Path) -> None:
     async def check(client: Client) -> None:
         page = await client.get("/")

@@ -1,4 +1,4 @@
-"""/: the front-end that the server was given, or a page that says what this is."""
+"""/: the front-end that the server was given, the editor, or a page that says what this is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from web.declare import READY, SETTINGS
 from web.routes.health import stops
 from web.static import NEVER, FrontEnd
 
+# Nothing from elsewhere, and no script but the editor's own files, whatever a workflow says in titles and notes. Styles
+# stand at elements, since that is how nodes are put in their places.
+EDITOR_POLICY = "; ".join((
+    "default-src 'self'", "style-src 'self' 'unsafe-inline'", "img-src 'self' blob: data:", "media-src 'self' blob:",
+    "connect-src 'self' ws: wss:", "object-src 'none'", "base-uri 'self'", "form-action 'self'",
+    "frame-ancestors 'self'",
+))  # fmt: skip
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -35,12 +42,14 @@ for that can use it at this address.</p>
 
 
 def add_front_end(app: web.Application) -> None:
-    """Serve the front-end, or the page, at /. Both answer before node classes are loaded."""
-    root = app[SETTINGS].front_end
-    if root is None:
-        app.router.add_get("/", show_page)
+    """Serve the front-end, the editor, or the page, at /. All answer before node classes are loaded."""
+    settings = app[SETTINGS]
+    if settings.front_end is not None:
+        app.router.register_resource(FrontEnd(settings.front_end))
+    elif settings.editor is not None:
+        app.router.register_resource(FrontEnd(settings.editor, {"Content-Security-Policy": EDITOR_POLICY}))
     else:
-        app.router.register_resource(FrontEnd(root))
+        app.router.add_get("/", show_page)
 
 
 async def show_page(request: web.Request) -> web.Response:
