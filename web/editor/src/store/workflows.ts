@@ -92,9 +92,9 @@ export function select(part: Partial<Selection>): void {
 
 // ── editing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Change the open workflow, as one step that can be undone. Steps of one `key` in quick succession become one. */
-export function edit(changes: readonly Change[], key?: string): void {
-  const tab = activeTab(useWorkflows.getState());
+/** Change a workflow, as one step that can be undone: the open one. Steps of one `key` in quick succession become one. */
+export function edit(changes: readonly Change[], key?: string, of = useWorkflows.getState().active): void {
+  const tab = useWorkflows.getState().tabs.find(({ id }) => id === of);
   if (!tab || changes.length === 0) return;
   const { workflow, inverse } = apply(tab.workflow, changes);
   const at = Date.now();
