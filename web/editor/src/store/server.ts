@@ -6,6 +6,8 @@ export interface Server {
   readonly definitions: Definitions;
   /** "connecting" until the first answer, "lost" while it does not answer. */
   readonly connection: "connecting" | "open" | "lost";
+  /** Who this window is to the server. */
+  readonly client: string;
 }
 
-export const useServer = create<Server>()(() => ({ definitions: new Map(), connection: "connecting" }));
+export const useServer = create<Server>()(() => ({ definitions: new Map(), connection: "connecting", client: "" }));
