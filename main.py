@@ -201,7 +201,9 @@ def load_for_serving(options: argparse.Namespace) -> Loaded:
 
     house = House(options)
     found = house.surroundings(previews=True)
-    packs = [Pack(each.name, each.path, each.web) for each in house.packs if each.problem is None]
+    # The house is a pack, too: it brings translations and sample workflows, as others do.
+    packs = [Pack("darkroom", HOUSE, None)]
+    packs += [Pack(each.name, each.path, each.web) for each in house.packs if each.problem is None]
     return Loaded(house.session(found, effects=Effects()), found, packs)
 
 
