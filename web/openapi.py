@@ -161,6 +161,7 @@ def _parameters(route: Route, types: _Types) -> Iterator[dict[str, Any]]:
 
 
 def _body(route: Route, types: _Types) -> dict[str, Any] | None:
+    content: dict[str, Any] = {}
     if route.upload is not None:
         properties, required = types.properties(route.upload)
         form = {
@@ -168,9 +169,11 @@ def _body(route: Route, types: _Types) -> dict[str, Any] | None:
             "properties": {name: _part(schema) for name, schema in properties.items()},
             "required": list(required),
         }
-        return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
+        content["multipart/form-data"] = {"schema": form}
     if route.takes:
-        return {"content": {route.takes: {"schema": {}}}}
+        content[route.takes] = {"schema": {}}
+    if content:
+        return {"required": True, "content": content} if route.upload is not None else {"content": content}
     if route.body is None:
         return None
     is_optional = _is_union(route.body) and NoneType in typing.get_args(route.body)

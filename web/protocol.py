@@ -70,11 +70,15 @@ class QueueCount(msgspec.Struct):
 
 
 class PromptAnswer(msgspec.Struct):
-    """A prompt was accepted; `node_errors` tells of outputs that are left out since they cannot run."""
+    """A prompt was accepted; `node_errors` tells of outputs that are left out since they cannot run.
+
+    `notes` are sentences on what was odd about a workflow in the editor's form, if anything was.
+    """
 
     prompt_id: str
     number: float | int
     node_errors: dict[str, Any]
+    notes: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class HistoryStatus(msgspec.Struct):

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO, TypeVar
@@ -83,10 +83,54 @@ async def received(request: web.Request, folder: Path, most_bytes: int) -> Async
         await asyncio.to_thread(part.unlink, missing_ok=True)
 
 
+@asynccontextmanager
+async def received_alone(request: web.Request, folder: Path, most_bytes: int) -> AsyncIterator[Path]:
+    """A file of any kind that is the whole body, or the first file of a form: its part file, removed at the end.
+
+    Raises Refused: 400, 408 for a client that stops, 413, 507.
+    """
+    if (request.content_length or 0) > most_bytes + FIELDS_MOST * FIELD_MOST_BYTES:
+        raise too_large(most_bytes)
+    part = folder / f"upload-{secrets.token_hex(8)}{PART}"
+    file = await asyncio.to_thread(_open_part, part)
+    try:
+        try:
+            with _told():
+                await _receive_alone(request, file, most_bytes)
+        finally:
+            await asyncio.to_thread(file.close)
+        yield part
+    finally:
+        await asyncio.to_thread(part.unlink, missing_ok=True)
+
+
+async def _receive_alone(request: web.Request, file: BinaryIO, most_bytes: int) -> None:
+    if request.content_type != "multipart/form-data":
+        size = 0
+        while piece := await _soon(request.content.readany()):
+            size += len(piece)
+            if size > most_bytes:
+                raise too_large(most_bytes)
+            await asyncio.to_thread(write, file, piece)
+        return
+    reader = await request.multipart()
+    for _ in range(FIELDS_MOST):
+        field = await _soon(reader.next())
+        if field is None:
+            break
+        if not isinstance(field, BodyPartReader):
+            continue
+        if field.filename is not None or field.name == "file":
+            await _stream(field, file, most_bytes)
+            return
+        await _text(field)
+    raise Refused(400, "no_file", "There is no file in the form; send one in the field 'file'.")
+
+
 async def _receive(request: web.Request, part: Path, file: BinaryIO, most_bytes: int) -> Upload:
     name = ""
     fields: dict[str, str] = {}
-    try:
+    with _told():
         reader = await request.multipart()
         for _ in range(FIELDS_MOST + 1):
             field = await _soon(reader.next())
@@ -103,6 +147,16 @@ async def _receive(request: web.Request, part: Path, file: BinaryIO, most_bytes:
             await _stream(field, file, most_bytes)
         else:
             raise Refused(400, "too_many_fields", f"There are more than {FIELDS_MOST} fields; send less.")
+    if not name:
+        raise _no_file()
+    return Upload(part, name, fields)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raises Refused for all that a body can do to the reader that is no form, or breaks off."""
+    try:
+        yield
     except TimeoutError:
         raise Refused(408, "timeout", f"No more of the file came for {BODY_S:.0f} s; send it again.") from None
     except (
@@ -113,12 +167,8 @@ async def _receive(request: web.Request, part: Path, file: BinaryIO, most_bytes:
         AssertionError,
         LookupError,
     ) as error:
-        # all that a body can do to the reader that is no form, or breaks off
-        message = "The body is no whole multipart form; send the file again."
+        message = "The body is no whole file, or no whole form with one; send the file again."
         raise Refused(400, "invalid_body", message, details=str(error)) from error
-    if not name:
-        raise _no_file()
-    return Upload(part, name, fields)
 
 
 async def _soon(coming: Awaitable[Result]) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from graph.paths import Paths
 from graph.plan import plan
 from graph.problems import DocumentError
 from graph.read.api import read_api
+from graph.read.convert import Circumstances, is_editor_form, to_prompt
+from graph.read.facts import Registered
 from graph.registry import Registry
 from graph.validate import validate
 from graph.widgets import ModelNames
@@ -26,15 +29,29 @@ class JobReader:
 
     def plan(self, request: JobRequest) -> Plan:
         """What is to be done. Raises DocumentError with every Problem, such as a class or file that is gone."""
-        document = read_api(dict(request.prompt), dict(request.extra_pnginfo))
+        document = read_api(self.prompt(request), dict(request.extra_pnginfo))
         graph = validate(document, self.registry, self.paths, targets=request.targets)
         if isinstance(graph, Graph):
             return plan(graph)
         raise DocumentError(graph)
 
+    def prompt(self, request: JobRequest) -> dict[str, Any]:
+        """Its workflow in API form. What a workflow of the editor leaves to chance is the same for the same job.
+
+        Raises DocumentError if a workflow of the editor cannot be read.
+        """
+        prompt = dict(request.prompt)
+        if not is_editor_form(prompt):
+            return prompt
+        choose = random.Random(request.id).randrange
+        return to_prompt(prompt, Registered(self.registry, self.paths), Circumstances(choose=choose)).prompt
+
     def models(self, request: JobRequest) -> frozenset[str]:
         """The model files that its inputs name, such as "checkpoints/tiny.safetensors"."""
-        return frozenset(self._models(request.prompt))
+        try:
+            return frozenset(self._models(self.prompt(request)))
+        except DocumentError:  # planning it will say why
+            return frozenset()
 
     def _models(self, prompt: Mapping[str, Any]) -> Iterator[str]:
         named: dict[str, dict[str, str]] = {}  # by class_type: the inputs that name models, with the kind

@@ -17,22 +17,28 @@ from graph.paths import Paths
 from graph.problems import DocumentError, Problem
 from graph.reach import reached
 from graph.read.api import read_api
+from graph.read.convert import is_editor_form, to_prompt
+from graph.read.facts import Registered
 from graph.registry import Registry
 from graph.validate import examine
 from web import protocol
 from web.declare import HUB, Call, Truthy, route
 from web.errors import ErrorAnswer, Refused
+from web.services import Services
 
 ID_MOST = 200  # characters of a job's id, and of a client's
 NUMBER_MOST = 2**53
 NODES_MOST = 1000  # whose problems are told
+NOTES_MOST = 200  # sentences; nobody reads more
 OUTPUTS_MOST = 100  # that are looked at for whether they need a node with problems
 
 
 class PromptBody(msgspec.Struct):
-    """A workflow in API form, and how to run it."""
+    """A workflow, and how to run it."""
 
-    prompt: dict[str, Any] | None = None
+    prompt: Annotated[
+        dict[str, Any] | None, msgspec.Meta(description="the workflow, in API form or as the editor saves it")
+    ] = None
     prompt_id: Annotated[Any, msgspec.Meta(description="the job's id; none: a fresh one")] = None
     client_id: Annotated[
         Annotated[str, msgspec.Meta(max_length=ID_MOST)] | None, msgspec.Meta(description="who is told of progress")
@@ -65,7 +71,7 @@ async def count_jobs(call: Call) -> protocol.QueueCount:
 
 @route("POST", "/prompt", answers={400: ErrorAnswer, 409: ErrorAnswer, 429: ErrorAnswer})
 async def submit(call: Call, body: PromptBody) -> protocol.PromptAnswer:
-    """Put a workflow into the queue.
+    """Put a workflow into the queue, in API form or as the editor saves it.
 
     It is on disk when this answers. Outputs that cannot run are left out and told in `node_errors`; if none can run,
     the answer is 400. A second prompt with the same `prompt_id` and content is the same job; with another content it
@@ -75,6 +81,9 @@ async def submit(call: Call, body: PromptBody) -> protocol.PromptAnswer:
         raise Refused(400, "no_prompt", "No prompt provided", details="No prompt provided")
     services = call.services
     request = _request(body, call.user)
+    notes: Sequence[str] = ()
+    if is_editor_form(body.prompt):
+        request, notes = await asyncio.to_thread(in_api_form, request, services)
     only = None if body.partial_execution_targets is None else [str(each) for each in body.partial_execution_targets]
     found = await asyncio.to_thread(examined, request, only, services.registry, services.paths)
     if not found.targets:
@@ -83,7 +92,35 @@ async def submit(call: Call, body: PromptBody) -> protocol.PromptAnswer:
     job = await services.scheduler.submit(replace(request, targets=found.targets))
     if job.state not in OVER and (previews := protocol.previews_of(request.extra)) is not None:
         call.request.app[HUB].show_previews(request.id, previews)
-    return protocol.PromptAnswer(job.request.id, protocol.number_of(job), dict(found.node_errors))
+    answer = protocol.PromptAnswer(job.request.id, protocol.number_of(job), dict(found.node_errors))
+    if notes:
+        answer.notes = list(notes)
+    return answer
+
+
+def in_api_form(request: JobRequest, services: Services) -> tuple[JobRequest, Sequence[str]]:
+    """A request with a workflow of the editor as one in API form, and what was odd about it. Raises Refused (400).
+
+    What is saved carries the workflow. A request that is known already keeps the form that it got: texts may hold the
+    time, or leave a part to chance, and the same request shall be the same job.
+    """
+    workflow = dict(request.prompt)
+    extra_pnginfo = {"workflow": workflow} | dict(request.extra_pnginfo)
+    known = services.store.get(request.id)
+    if known is not None and dict(known.request.extra_pnginfo) == extra_pnginfo:
+        return replace(request, prompt=dict(known.request.prompt), extra_pnginfo=extra_pnginfo), ()
+    try:
+        found = to_prompt(workflow, Registered(services.registry, services.paths))
+    except DocumentError as error:
+        raise unreadable(error) from error
+    return replace(request, prompt=found.prompt, extra_pnginfo=extra_pnginfo), found.notes[:NOTES_MOST]
+
+
+def unreadable(error: DocumentError) -> Refused:
+    """400 with every problem of what is no workflow."""
+    kind, message, details = protocol.refusal_of(error.problems)
+    node_errors = protocol.node_errors(error.problems, {}, {})
+    return Refused(400, kind, message, details=details, node_errors=node_errors)
 
 
 def examined(request: JobRequest, only: Sequence[str] | None, registry: Registry, paths: Paths) -> Examined:
