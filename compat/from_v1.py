@@ -119,7 +119,7 @@ class V1Node(Node[Any]):
         try:
             # NaN, which JSON does not have, is equal to nothing; and of what else it lacks nobody knows when it is.
             return json.dumps(settled(is_changed(**self._early_arguments())), sort_keys=True, allow_nan=False)
-        except Exception:
+        except Exception:  # the pack's own code: then nobody knows, and it runs each time
             return None
 
     def _early_arguments(self) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class V1Node(Node[Any]):
             try:
                 types = cls.declared.input_types()
                 kept = Kept(until, cls.declared.schema(types), hidden_markers(types))
-            except Exception as error:
+            except Exception as error:  # the pack's own code; it is told where the class is used
                 kept = Kept(until, cls.declared.schema_without_inputs(), {}, error)
             cls._last = kept  # type: ignore[attr-defined]
         return kept

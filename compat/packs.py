@@ -173,7 +173,7 @@ def _classes(module: ModuleType, name: str) -> tuple[dict[str, type[Node[Any]]],
             found[cls.schema().name] = cls
         except DeclarationError as error:
             faults.append(f"{error}, and is left out")
-        except Exception as error:
+        except Exception as error:  # the pack's own code
             faults.append(f"the class {class_type} is left out: {type(error).__name__}: {error}")
     return found, faults
 

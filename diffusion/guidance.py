@@ -143,7 +143,7 @@ def _outputs(model: Model, network: nn.Module, parts: Sequence[_Part]) -> list[T
             inputs = [torch.cat(each) for each in zip(*((p.scaled, p.timestep, p.context) for p in parts), strict=True)]
             with model.sharing.pass_of(sizes):
                 return list(torch.split(network(*inputs), sizes))
-        except Exception as error:
+        except Exception as error:  # devices report a lack of memory by errors of many classes
             if rows == 1 or not is_out_of_memory(error):
                 raise
         model.sharing.limit(kind, max(rows // 2, 1))  # not sooner: with the error goes what the pass still held

@@ -180,7 +180,7 @@ class Accounts(ABC):
                     self.board.remember(key, Entry(outputs, context.shown, work.seconds), task)
                 elif self._house.effects is not None:
                     self._house.effects.remember(key, context.shown, context.files)
-            except Exception as error:
+            except Exception as error:  # of the cache or what it holds: the run cannot be relied on any more
                 self._crash(error)
         if self._sink is not None:
             self._emit(NodeFinished(self.id, task.id, work.display_id, context.shown, work.seconds, context.files))

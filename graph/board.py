@@ -62,15 +62,17 @@ class Board:
     def _fingerprint(self, work: Work) -> str | Later | None:
         task, works = work.task, self.works
         if not work.lazy:
-            keys = [works[index].key for _, index, _ in task.wires]
-            if LATER in keys:
-                return LATER
-            return self._printer.of(task, keys)  # type: ignore[arg-type]  # no LATER is among them
+            keys = [key for _, index, _ in task.wires if (key := works[index].key) is not LATER]
+            return self._printer.of(task, keys) if len(keys) == len(task.wires) else LATER
         while True:  # what it asked for the last time may depend on what it was given then
-            keys = [works[index].key if self.counts(work, name) else "" for name, index, _ in task.wires]
-            if LATER in keys:
+            keys = [
+                key
+                for name, index, _ in task.wires
+                if (key := works[index].key if self.counts(work, name) else "") is not LATER
+            ]
+            if len(keys) < len(task.wires):
                 return LATER
-            key = self._printer.of(task, keys, work.asked)  # type: ignore[arg-type]  # as above
+            key = self._printer.of(task, keys, work.asked)
             entry = self._cache.get(key) if key is not None else None
             if entry is None or not entry.asks:
                 return key if entry is not None or key is None else LATER
@@ -114,7 +116,9 @@ class Board:
         while stack:
             work = stack.pop()
             if self._is_gone(work.leader) and work.leader is not work:
-                self._first[work.leader.key] = work.leader = work  # type: ignore[index]  # it was shared by its key
+                key = work.leader.key
+                assert isinstance(key, str)  # it was shared by it
+                self._first[key] = work.leader = work
                 work.wanted = False
             if work.wanted:
                 if work.done and work.outputs is None and not work.task.schema.effect:

@@ -411,7 +411,7 @@ class Run(Accounts):
                 work.relieved = relief(error)
                 if work.relieved:
                     return self._next_slice(work, time.perf_counter())
-            except Exception as another:
+            except Exception as another:  # of what frees memory: then that is why the work failed
                 error = another
         return self._fail(work, error)
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from graph.digests import Digests
+from graph.files import walk
 from graph.problems import some
 from graph.saving import Ledger, Series
 
@@ -178,13 +179,7 @@ class Paths:
             return known[1]
         folders: dict[str, int] = {}
         names: Names = []
-        visited: set[str] = set()
-        for folder, below, files in os.walk(root, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in visited:  # a link to a folder above would never end
-                below.clear()
-                continue
-            visited.add(real)
+        for folder, below, files in walk(root):
             folders[folder] = _changed_ns(folder)
             below[:] = [name for name in below if not name.startswith(".")]
             prefix = PurePath(folder).relative_to(root)

@@ -67,7 +67,7 @@ class Registry(Mapping[str, type[Node[Any]]]):
         schema = self._classes[name].schema()
         try:
             return describe_class(schema, paths)
-        except Exception:
+        except Exception:  # a pack's class, whose own code says what it takes
             if not schema.foreign:
                 raise
             return None

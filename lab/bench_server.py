@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -241,18 +242,12 @@ def cases() -> Iterator[tuple[str, Callable[[], Row]]]:
     yield "object_info", object_info_row
     for how in (closed_loop, paced):
         for beside in (None, "python", "kernels"):
-            name = f"{how.__name__} {beside}"
-            yield name, lambda how=how, beside=beside: with_toys(lambda toy: load_row(toy, how, beside))  # type: ignore[misc]
+            yield f"{how.__name__} {beside}", partial(with_toys, partial(load_row, how=how, beside=beside))
     for shape in (chain, wide, tree):
         prompt, _ = shape(NODES)
-        yield (
-            f"nodes {shape.__name__}",
-            lambda name=shape.__name__, prompt=prompt: with_toys(  # type: ignore[misc]
-                lambda toy: nodes_row(toy, name, prompt)
-            ),
-        )
+        yield f"nodes {shape.__name__}", partial(with_toys, partial(nodes_row, shape=shape.__name__, prompt=prompt))
     for milliseconds in (0, 20):
-        yield f"previews {milliseconds}", lambda ms=milliseconds: with_toys(lambda toy: previews_row(toy, ms))  # type: ignore[misc]
+        yield f"previews {milliseconds}", partial(with_toys, partial(previews_row, milliseconds=milliseconds))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -126,4 +126,4 @@ def cases(folder: Path, checkpoint: Callable[[], Path]) -> Iterator[Case]:
         return
     graphs = Graphs(index.parent, checkpoint)
     for name, case in json.loads(index.read_text())["cases"].items():
-        yield Case(f"g {name}", lambda name=name, case=case: compare(graphs, name, case))  # type: ignore[misc]
+        yield Case(f"g {name}", partial(compare, graphs, name, case))

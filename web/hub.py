@@ -73,7 +73,7 @@ class Hub:
             entry = self._events.popleft()
             try:
                 self._tell(entry)
-            except Exception:
+            except Exception:  # what is wrong with one event must not hold up those of others
                 log.exception("An event of job %s cannot be told.", entry.job_id, extra={"job_id": entry.job_id})
         if self._events and not self._is_called:
             self._is_called = True
@@ -162,7 +162,7 @@ class Hub:
                 assert isinstance(event.preview, Preview)
                 image_type, picture = await asyncio.to_thread(event.preview.encode, self._settings.preview_px)
                 self._put_preview(entry.job_id, event, image_type, picture)
-        except Exception:
+        except Exception:  # a pack's preview, whose own code draws it
             log.exception("A preview of node %s cannot be shown.", key[1], extra={"job_id": key[0], "node_id": key[1]})
         finally:
             del self._drawing[key]

@@ -26,6 +26,7 @@ from graph.queue.events import JobQueued, JobRequeued, JobStarted, PastError
 from graph.queue.journal import Numbered
 from web import protocol
 from web.errors import Refused, not_found
+from web.protocol import ms
 
 Status = Literal["pending", "in_progress", "completed", "failed", "cancelled"]
 NodeState = Literal["waiting", "running", "finished", "cached", "failed", "blocked", "skipped"]
@@ -215,11 +216,6 @@ def files(names: Iterable[str], paths: Paths) -> Iterator[JobFile]:
 def no_job(job_id: str) -> Refused:
     """404 for an id that nobody has."""
     return not_found(f"There is no job {job_id!r}; it was deleted, or its id is mistyped.")
-
-
-def ms(at_s: float) -> int:
-    """A time as the wire has it."""
-    return int(at_s * 1000)
 
 
 def _facts(job: Job, position: int | None, failed: Sequence[JobError]) -> dict[str, Any]:

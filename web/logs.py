@@ -153,7 +153,7 @@ class Ring(logging.Handler):
         """Take a record."""
         try:
             self.put(f"{self.format(record)}\n", record.created)
-        except Exception:
+        except Exception:  # as logging's own handlers do: to log something must not fail
             self.handleError(record)
 
     def put(self, text: str, at_s: float | None = None) -> None:

@@ -235,7 +235,8 @@ def _message(kind: str, data: dict[str, Any]) -> Message:
     return {"type": kind, "data": data}
 
 
-def _ms(at_s: float) -> int:
+def ms(at_s: float) -> int:
+    """A time in seconds since 1970 as the wire has it."""
     return int(at_s * 1000)
 
 
@@ -263,12 +264,12 @@ def features_of_client(text: str) -> Mapping[str, Any] | None:
 
 def execution_start(job_id: str, at_s: float) -> Message:
     """A job begins."""
-    return _message("execution_start", {"prompt_id": job_id, "timestamp": _ms(at_s)})
+    return _message("execution_start", {"prompt_id": job_id, "timestamp": ms(at_s)})
 
 
 def execution_cached(job_id: str, node_ids: Iterable[str], at_s: float) -> Message:
     """These nodes need not run."""
-    return _message("execution_cached", {"nodes": list(node_ids), "prompt_id": job_id, "timestamp": _ms(at_s)})
+    return _message("execution_cached", {"nodes": list(node_ids), "prompt_id": job_id, "timestamp": ms(at_s)})
 
 
 def executing(job_id: str, node_id: str, display_id: str) -> Message:
@@ -318,64 +319,50 @@ def executed(job_id: str, node_id: str, display_id: str, ui: Mapping[str, Any] |
 
 def execution_success(job_id: str, at_s: float) -> Message:
     """A job has done all it was asked for."""
-    return _message("execution_success", {"prompt_id": job_id, "timestamp": _ms(at_s)})
+    return _message("execution_success", {"prompt_id": job_id, "timestamp": ms(at_s)})
 
 
 def execution_error(job_id: str, event: NodeFailed, ran: Iterable[str], at_s: float) -> Message:
     """A node has failed."""
     error = PastError.of(event.error)
-    return _message(
-        "execution_error",
-        {
-            "prompt_id": job_id,
-            "node_id": event.display_id,
-            "node_type": event.class_type,
-            "executed": list(ran),
-            "exception_message": error.text or event.message,
-            "exception_type": error.kind,
-            "traceback": list(error.trace),
-            "current_inputs": {},
-            "current_outputs": list(ran),
-            "timestamp": _ms(at_s),
-        },
-    )
+    text = error.text or event.message
+    return _error(job_id, event.display_id, event.class_type, error.kind, text, error.trace, ran, timestamp=ms(at_s))
 
 
 def job_error(job_id: str, reason: str, at_s: float) -> Message:
     """A job has failed for a reason that lies in none of its nodes."""
-    return _message(
-        "execution_error",
-        {
-            "prompt_id": job_id,
-            "node_id": None,
-            "node_type": None,
-            "executed": [],
-            "exception_message": reason,
-            "exception_type": "JobFailed",
-            "traceback": [],
-            "current_inputs": {},
-            "current_outputs": [],
-            "timestamp": _ms(at_s),
-        },
-    )
+    return _error(job_id, None, None, "JobFailed", reason, timestamp=ms(at_s))
 
 
 def execution_blocked(job_id: str, event: NodeBlocked) -> Message:
     """A node did not run, since something that it takes was withheld; the job goes on."""
-    return _message(
-        "execution_error",
-        {
-            "prompt_id": job_id,
-            "node_id": event.node_id,
-            "node_type": event.class_type,
-            "executed": [],
-            "exception_message": f"Execution Blocked: {event.message}",
-            "exception_type": "ExecutionBlocked",
-            "traceback": [],
-            "current_inputs": {},
-            "current_outputs": [],
-        },
-    )
+    text = f"Execution Blocked: {event.message}"
+    return _error(job_id, event.node_id, event.class_type, "ExecutionBlocked", text)
+
+
+def _error(
+    job_id: str,
+    node_id: str | None,
+    node_type: str | None,
+    kind: str,
+    text: str,
+    trace: Iterable[str] = (),
+    ran: Iterable[str] = (),
+    **more: int,
+) -> Message:
+    done = list(ran)
+    data: dict[str, Any] = {
+        "prompt_id": job_id,
+        "node_id": node_id,
+        "node_type": node_type,
+        "executed": done,
+        "exception_message": text,
+        "exception_type": kind,
+        "traceback": list(trace),
+        "current_inputs": {},
+        "current_outputs": done,
+    }
+    return _message("execution_error", {**data, **more})
 
 
 def execution_interrupted(job_id: str, running: Mapping[str, str], ran: Iterable[str], at_s: float) -> Message:
@@ -388,7 +375,7 @@ def execution_interrupted(job_id: str, running: Mapping[str, str], ran: Iterable
             "node_id": node_id,
             "node_type": class_type,
             "executed": list(ran),
-            "timestamp": _ms(at_s),
+            "timestamp": ms(at_s),
         },
     )
 

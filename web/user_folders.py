@@ -20,7 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
-from graph.files import write_whole
+from graph.files import walk, write_whole
 from graph.paths import PathError, confined
 from web.errors import Refused, encode, not_found
 
@@ -133,13 +133,7 @@ def look(folder: Path, *, recurse: bool) -> list[Found]:
 
 
 def _walk(folder: Path, recurse: bool) -> Iterator[tuple[Path, bool]]:
-    visited: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in visited:  # a link to a folder above would never end
-            folders.clear()
-            continue
-        visited.add(real)
+    for place, folders, files in walk(folder):
         for name in folders:
             yield Path(place) / name, True
         for name in files:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from graph.cache import DiskCodec, Entry, Tier, Unkeepable
@@ -116,9 +115,7 @@ class DiskCache:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # -- writing, in its own thread
@@ -139,7 +136,7 @@ class DiskCache:
                 pass
             except OSError as error:
                 self._tell(error, "written")
-            except Exception:
+            except Exception:  # this thread must go on, or nothing more is kept
                 _log.exception(
                     "A result could not be written to the cache in %s, by a fault of this program.", self.folder
                 )

@@ -97,11 +97,11 @@ class PastError(Exception):
         kind = type(error).__name__ if type(error).__module__ == "builtins" else _full_name(type(error))
         try:
             text = str(error)
-        except Exception:
+        except Exception:  # the error's own code, which may fail in any way
             text = kind
         try:
             return cls(kind, text, tuple(traceback.format_exception(error)))
-        except Exception:  # also Python's own fault, when two threads look at source at the same time
+        except Exception:  # the same; also Python's own fault, when two threads look at source at the same time
             return cls(kind, text, (f"{kind}: {text}\n",))
 
 

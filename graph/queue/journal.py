@@ -211,12 +211,12 @@ class Journal:
         for job_id, rows in by_job.items():
             try:
                 pending.append((job_id, self._store.add_events(job_id, rows)))
-            except Exception as error:
+            except Exception as error:  # whatever the store raises, this thread must go on
                 log.error("Events of job %s are not kept: %s", job_id, error)
         for job_id, written in pending:
             try:
                 written.result()
-            except Exception as error:
+            except Exception as error:  # the same
                 log.error("Events of job %s are not kept: %s", job_id, error)
 
 
@@ -224,5 +224,5 @@ def _listen(queue: SimpleQueue[Numbered | None], callback: Callable[[Numbered], 
     while (entry := queue.get()) is not None:
         try:
             callback(entry)
-        except Exception:
+        except Exception:  # one listener's fault is none of the others', nor the end of this one
             log.exception("A listener to the events of jobs failed.")

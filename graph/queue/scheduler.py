@@ -374,7 +374,7 @@ class Scheduler:
             if active.stop is None:  # not the job is cancelled but the whole program
                 raise
             return active.stop
-        except Exception as error:
+        except Exception as error:  # our fault: it ends one job, not the queue
             log.exception("Job %s broke off.", job.request.id)
             return End("failed", f"The run broke off: {type(error).__name__}: {error}", may_retry=True)
 

@@ -30,8 +30,9 @@ from graph.queue.events import JobDeleted, JobFinished, JobMoved, JobQueued, Job
 from graph.queue.journal import LAST, Numbered
 from web.declare import Call, route
 from web.errors import Refused, encode
-from web.jobs import STATUS, JobFile, Milliseconds, files, ms, no_job
+from web.jobs import STATUS, JobFile, Milliseconds, files, no_job
 from web.listening import LISTENERS
+from web.protocol import ms
 from web.services import Services
 
 AT_ONCE = 500  # events that are read, encoded and sent at a time; a slow reader holds no more
