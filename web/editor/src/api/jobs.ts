@@ -1,5 +1,5 @@
 // What can be done to jobs. Each sees to it that the lists are right afterwards.
-import { type Job, useRuns } from "@/store/runs";
+import { useRuns } from "@/store/runs";
 import { text } from "@/store/text";
 import { tell } from "@/store/view";
 import { get, patch, post, Refused, remove } from "./client";
@@ -37,9 +37,6 @@ export async function cancelRunning(tab: string): Promise<void> {
 /** A job with what was sent. */
 export const jobDetail = (job: string): Promise<JobDetail> => get("/jobs/{job_id}", at(job));
 
-/** The picture's place in words, for names of pictures. */
-export const nameOf = (job: Job, place: number): string => job.pictures[place]?.filename ?? job.id;
-
 async function done(work: Promise<unknown>): Promise<void> {
   try {
     await work;
@@ -47,4 +44,16 @@ async function done(work: Promise<unknown>): Promise<void> {
     tell(error instanceof Refused ? error.message : text("server.noAnswer"), "error");
   }
   await refresh().catch(() => undefined);
+}
+
+/** Move a waiting job to a place among those that wait, counted from 0. The server knows only "before another one". */
+export async function moveTo(waiting: readonly string[], job: string, place: number): Promise<void> {
+  const others = waiting.filter((each) => each !== job);
+  const before = others[place];
+  if (place < 0 || waiting[place] === job) return;
+  if (before !== undefined) return move(job, { before });
+  const last = others.at(-1);
+  if (last === undefined || place > others.length) return;
+  await move(job, { before: last });
+  await move(last, { before: job });
 }

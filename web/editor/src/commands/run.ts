@@ -1,0 +1,17 @@
+import { runWorkflow } from "@/api/run";
+import { activeTab, useWorkflows } from "@/store/workflows";
+import { go } from "@/ui/go_to";
+import type { Command } from "./command";
+
+const command: Command = {
+  places: ["run", "toolbar"],
+  order: 100,
+  keys: ["Mod+Enter"],
+  whileTyping: true,
+  isEnabled: () => activeTab(useWorkflows.getState()) !== undefined,
+  run: async () => {
+    const { nodes } = await runWorkflow();
+    if (nodes[0] !== undefined) go(nodes[0]);
+  },
+};
+export default command;
