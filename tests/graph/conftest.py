@@ -5,6 +5,7 @@ import pytest
 
 from graph import Engine, Lanes, MemoryCache, Paths, WeightlessValues
 from graph.result import Limits
+from graph.store import Store
 from tests.graph.semantic_toys import EVERY
 from tests.graph.toys import Gate, Log, engine
 
@@ -18,6 +19,12 @@ def paths(tmp_path: Path) -> Paths:
 def lanes() -> Iterator[Lanes]:
     with Lanes() as threads:
         yield threads
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "queue.sqlite") as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from graph import Paths
 from graph.jobs import JobOutput, JobRequest
-from graph.saving import Reservation
+from graph.saving import Reservation, Series
 from graph.store import Store, StoreError, StoreLimits
 
 
@@ -74,16 +74,21 @@ class Interrupted(BaseException):
     pass
 
 
-def test_an_error_leaves_neither_name_nor_content(tmp_path: Path) -> None:
-    series = Paths(tmp_path).series("pic")
+def save_half(series: Series) -> None:
+    """Be interrupted amid the content of a new file."""
 
-    def interrupted() -> None:
+    def write() -> None:
         with series.claim(".png") as file:
             file.part.write_bytes(b"half")
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        interrupted()
+        write()
+
+
+def test_an_error_leaves_neither_name_nor_content(tmp_path: Path) -> None:
+    series = Paths(tmp_path).series("pic")
+    save_half(series)
     with pytest.raises(FileNotFoundError), series.claim(".png"):
         pass  # nothing was written
     assert list((tmp_path / "output").iterdir()) == []
@@ -217,14 +222,7 @@ def test_a_file_that_was_removed_meanwhile_is_made_again(tmp_path: Path, store: 
 def test_an_error_with_a_ledger_leaves_nothing_and_is_tried_again(tmp_path: Path, store: Store) -> None:
     paths = Paths(tmp_path)
     series = paths.series("pic", ledger=store.ledger("job", "9"))
-
-    def interrupted() -> None:
-        with series.claim(".png") as file:
-            file.part.write_bytes(b"half")
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        interrupted()
+    save_half(series)
     assert series.files == []
     assert below(tmp_path / "output") == {}
     assert attempt(paths, store, pictures=1) == ["pic_00001_.png"]

@@ -1,7 +1,7 @@
 """The job store: the way of a job from pending to its end, the order of the queue, history and its bounds, events."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
 from pathlib import Path
 from threading import Event
@@ -11,27 +11,8 @@ import pytest
 
 from graph.jobs import OVER, JobOutput, JobRequest, JobState
 from graph.store import STEP, JobConflict, Store, StoreError, StoreLimits
+from tests.graph.stored import PROMPT, add, request, waiting
 from tests.graph.toys import PATIENCE_S
-
-PROMPT = {
-    "1": {"class_type": "Add", "inputs": {"a": 2**64 - 1, "b": ["2", 0]}},
-    "2": {"class_type": "Add", "inputs": {}},
-}
-
-
-def request(job_id: str, **more: Any) -> JobRequest:
-    return JobRequest(job_id, **({"prompt": PROMPT} | more))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "queue.sqlite") as opened:
-        yield opened
-
-
-def add(store: Store, *job_ids: str, **more: Any) -> None:
-    for job_id in job_ids:
-        store.add(request(job_id, **more)).result()
 
 
 def through(store: Store, *job_ids: str, state: Any = "succeeded") -> None:
@@ -40,10 +21,6 @@ def through(store: Store, *job_ids: str, state: Any = "succeeded") -> None:
     for job_id in job_ids:
         store.start(job_id)
         store.finish(job_id, state).result()
-
-
-def waiting(store: Store) -> list[str]:
-    return [job.request.id for job in store.pending()]
 
 
 def listed(store: Store, **options: Any) -> list[str]:

@@ -1,37 +1,11 @@
 """Where a waiting job stands: numbers that were counted, exact places, the front, and moves."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graph.jobs import JobRequest
 from graph.store import JobConflict, Store, StoreError
-
-PROMPT = {
-    "1": {"class_type": "Add", "inputs": {"a": 2**64 - 1, "b": ["2", 0]}},
-    "2": {"class_type": "Add", "inputs": {}},
-}
-
-
-def request(job_id: str, **more: Any) -> JobRequest:
-    return JobRequest(job_id, **({"prompt": PROMPT} | more))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "queue.sqlite") as opened:
-        yield opened
-
-
-def add(store: Store, *job_ids: str, **more: Any) -> None:
-    for job_id in job_ids:
-        store.add(request(job_id, **more)).result()
-
-
-def waiting(store: Store) -> list[str]:
-    return [job.request.id for job in store.pending()]
+from tests.graph.stored import add, request, waiting
 
 
 def test_pending_jobs_can_be_moved(store: Store) -> None:

@@ -151,19 +151,24 @@ def test_an_error_that_cannot_say_what_it_is_does_not_break_the_log() -> None:
 # ── what jobs log ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_a_node_logs_and_prints_is_there_with_its_job(tmp_path: Path) -> None:
+def logged(folder: Path, prompt: object, end: str) -> tuple[str, list[dict[str, Any]], Ring]:
+    """A job's id and all that was logged as JSON until a line with its end, and the ring."""
     stream = io.StringIO()
     ring = set_up("json", stream=stream)
 
-    async def check() -> str:
-        async with serving(tmp_path, registry=registry()) as (client, _):
+    async def run() -> str:
+        async with serving(folder, registry=registry()) as (client, _):
             entries = queue_of(ring)
-            job_id = await send(client, TALK)
-            await line(entries, "has succeeded")
+            job_id = await send(client, prompt)
+            await line(entries, end)
             return job_id
 
-    job_id = asyncio.run(check())
-    found = [json.loads(each) for each in stream.getvalue().splitlines()]
+    job_id = asyncio.run(run())
+    return job_id, [json.loads(each) for each in stream.getvalue().splitlines()], ring
+
+
+def test_what_a_node_logs_and_prints_is_there_with_its_job(tmp_path: Path) -> None:
+    job_id, found, ring = logged(tmp_path, TALK, "has succeeded")
     said = {each["message"]: (each.get("job_id"), each.get("node_id")) for each in found}
     assert said["a node says 3"] == (job_id, "1")
     assert said["an async node says 4"] == (job_id, "3")
@@ -172,18 +177,7 @@ def test_what_a_node_logs_and_prints_is_there_with_its_job(tmp_path: Path) -> No
 
 
 def test_a_failed_node_is_told_with_its_traceback_and_then_the_job(tmp_path: Path) -> None:
-    stream = io.StringIO()
-    ring = set_up("json", stream=stream)
-
-    async def check() -> str:
-        async with serving(tmp_path, registry=registry()) as (client, _):
-            entries = queue_of(ring)
-            job_id = await send(client, FAIL)
-            await line(entries, "has failed")
-            return job_id
-
-    job_id = asyncio.run(check())
-    found = [json.loads(each) for each in stream.getvalue().splitlines()]
+    job_id, found, _ = logged(tmp_path, FAIL, "has failed")
     failures = [each for each in found if each["level"] == "warning"]
     assert [(each["job_id"], each.get("node_id")) for each in failures] == [(job_id, "1"), (job_id, None)]
     assert "Divide" in failures[0]["message"]
