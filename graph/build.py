@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graph.document import Document, DocumentNode, Link
+from graph.document import BadLink, Document, DocumentNode, Link
 from graph.given import Expansion
 from graph.node import Node, Out
 from graph.problems import some
@@ -35,24 +35,39 @@ class BuildError(ValueError):
 class Use:
     """A node whose class is known only when the program runs, such as a third-party one; see use()."""
 
-    cls: type[Node[Any]]
+    cls: type[Node[Any]] | str  # a class that is looked up when the workflow runs is its name
     inputs: Mapping[str, Any]
 
     @property
     def out(self) -> Any:
-        """Its output as a link; a tuple of them where there are several."""
+        """Its output as a link; several of them, by number, where there are several, or nobody knows."""
+        if isinstance(self.cls, str):
+            return Outs(self)
         outs = tuple(Out(self, number) for number in range(len(self.cls.schema().outputs)))
         return outs[0] if len(outs) == 1 else outs
+
+
+@dataclass(frozen=True, eq=False)
+class Outs:
+    """The outputs, by number, of a node whose class is only a name."""
+
+    node: Use
+
+    def __getitem__(self, number: int) -> Out:
+        return Out(self.node, number)
 
 
 AnyNode = Node[Any] | Use
 
 
-def use(cls: type[Node[Any]], /, **inputs: Any) -> Use:
+def use(cls: type[Node[Any]] | str, /, **inputs: Any) -> Use:
     """A node of a class that no type checker sees: `use(registry["ImageInvert"], image=loaded.out.image)`.
 
-    Raises BuildError for an input that the class does not have.
+    A class may be a name alone, `use("ImageInvert", image=loaded.out[0])`: then it need not be there before the
+    workflow runs, and its inputs are not looked at. Raises BuildError for an input that the class does not have.
     """
+    if isinstance(cls, str):
+        return Use(cls, inputs)
     schema = cls.schema()
     for name in inputs:
         if name not in schema.inputs and not schema.variadic:
@@ -66,9 +81,19 @@ def build(*nodes: AnyNode, **named: AnyNode) -> Document:
     """The workflow of these nodes and all that they take values from. Named ones have their name as id, others numbers.
 
     Optional inputs that have their default are left out. A value that JSON cannot say is in the Document's nodes, but
-    not in its `prompt`. Raises BuildError.
+    not in its `prompt`. Where nodes lead round in a circle, one is given a Link to another's name. Raises BuildError.
     """
     return _Workflow([*nodes, *named.values()], named).document()
+
+
+def titled(document: Document, titles: Mapping[str, str]) -> Document:
+    """The same workflow with titles for its nodes, by their ids. Raises BuildError for an id that no node has."""
+    prompt = dict(document.prompt)
+    for name, title in titles.items():
+        if name not in prompt:
+            raise BuildError(f"There is no node {name!r} to give the title {title!r} to.")
+        prompt[name] = {**prompt[name], "_meta": {"title": title}}
+    return dataclasses.replace(document, prompt=prompt)
 
 
 def expansion(*results: Any, also: Iterable[AnyNode] = ()) -> Expansion:
@@ -94,8 +119,8 @@ class _Workflow:
         if len(self._ids) < len(named):
             raise BuildError(f"One node has several names; give each node one of them: {some(list(named))}.")
         links = {value.node for given in self._inputs.values() for value in given.values() if isinstance(value, Link)}
-        if links and around is None:
-            raise BuildError(f"A node is given a Link (to node {links.pop()!r}); give it another node's .out instead.")
+        if around is None and (wrong := sorted(links - named.keys())):
+            raise BuildError(f"A node is given a Link (to node {wrong[0]!r}); give it another node's .out instead.")
         taken = {*named, *links, *(around or ())}
         numbers = (name for name in map(str, itertools.count(1)) if name not in taken)
         for node in self._inputs:
@@ -111,9 +136,9 @@ class _Workflow:
         prompt: dict[str, Any] = {}
         classes: dict[str, type[Node[Any]]] = {}
         for node, given in self._inputs.items():
+            name = _class_name(node)
             cls = _class(node)
-            name = cls.schema().name
-            if classes.setdefault(name, cls) is not cls:
+            if cls is not None and classes.setdefault(name, cls) is not cls:
                 raise BuildError(f"Two classes of this workflow are called {name!r}; rename one.")
             inputs = {key: self.link(value) for key, value in given.items()}
             nodes[self._ids[node]] = DocumentNode(name, inputs)
@@ -139,8 +164,16 @@ def _inputs_of_all(roots: Iterable[AnyNode]) -> dict[AnyNode, dict[str, Any]]:
     return found
 
 
-def _class(node: AnyNode) -> type[Node[Any]]:
-    return node.cls if isinstance(node, Use) else type(node)
+def _class(node: AnyNode) -> type[Node[Any]] | None:
+    """The class of a node; None where only its name is known."""
+    if isinstance(node, Use):
+        return None if isinstance(node.cls, str) else node.cls
+    return type(node)
+
+
+def _class_name(node: AnyNode) -> str:
+    cls = node.cls if isinstance(node, Use) else type(node)
+    return cls if isinstance(cls, str) else cls.schema().name
 
 
 def _inputs(node: AnyNode) -> dict[str, Any]:
@@ -158,7 +191,7 @@ def _inputs(node: AnyNode) -> dict[str, Any]:
             if schema.inputs[item.name].required or not _is_same(vars(node)[item.name], item.default)
         }
     for name, value in inputs.items():
-        _refuse_confusion(f"The input {name!r} of {_class(node).schema().name}", value)
+        _refuse_confusion(f"The input {name!r} of {_class_name(node)}", value)
     return inputs
 
 
@@ -169,8 +202,10 @@ def _is_same(value: Any, default: Any) -> bool:
 def _refuse_confusion(subject: str, value: Any) -> None:
     if isinstance(value, Node | Use):
         raise BuildError(f"{subject} is a node; give the node's output: .out.")
+    if isinstance(value, Outs):
+        raise BuildError(f"{subject} is all outputs of {_class_name(value.node)} at once; say which: .out[0].")
     if isinstance(value, list | tuple) and (outs := [each for each in value if isinstance(each, Out)]):
-        name = _class(outs[0].node).schema().name
+        name = _class_name(outs[0].node)
         if hasattr(value, "_fields"):
             fields = ", ".join(f".out.{field}" for field in value._fields)
             raise BuildError(f"{subject} is all outputs of {name} at once; say which: {fields}.")
@@ -178,8 +213,10 @@ def _refuse_confusion(subject: str, value: Any) -> None:
 
 
 def _can_be_written(value: Any) -> bool:
+    if isinstance(value, Link):
+        return True
     try:
-        json.dumps(value if not isinstance(value, Link) else None, allow_nan=False)
+        json.dumps(value.value if isinstance(value, BadLink) else value, allow_nan=False)
     except (TypeError, ValueError):
         return False
     return True
@@ -189,5 +226,7 @@ def _written(value: Any) -> Any:
     """A value in API form, where a list is a link unless it says otherwise."""
     if isinstance(value, Link):
         return [value.node, value.output]
+    if isinstance(value, BadLink):
+        return value.value
     is_marked = isinstance(value, dict) and value.keys() == {"__value__"}
     return {"__value__": value} if is_marked or isinstance(value, list | tuple) else value

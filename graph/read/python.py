@@ -26,7 +26,7 @@ def read_python(path: Path) -> Document:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where classes that it defines look up the types of their inputs
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102  # the user's own file, see above
+        exec(compile(source, str(path), "exec"), module.__dict__)  # the user's own file, see above
     except (Exception, SystemExit) as error:
         raise _refusal(f"This Python file fails{_line(error, path)}: {_said(error)}; put that right.") from error
     found = {id(value): value for value in vars(module).values() if isinstance(value, Document)}
