@@ -36,7 +36,8 @@ def missing(
     for class_type, ids in absent.items():
         pack = packs.get(class_type)
         names = registry.nearest(class_type)
-        hint = f"did you mean {' or '.join(names)}?" if names else "add the pack that has it."
+        add = "add the pack that has it."
+        hint = f"did you mean {' or '.join(names)}? If not, {add}" if names else add
         hint = f"the workflow says that it is of the pack {pack}; add that." if pack else hint
         sentence = f"There is no node class {show(class_type)} (node {some(ids)}); {hint}"
         known: dict[str, Any] = {"nodes": ids, "nearest": names} | ({"pack": pack} if pack else {})
