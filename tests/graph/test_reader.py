@@ -42,3 +42,21 @@ def test_models_are_named_by_kind_whether_they_are_there_or_not(reader: JobReade
         "6": "no node", "7": {"class_type": "Loader"}, "8": {"class_type": "Loader", "inputs": [1]},
     }  # fmt: skip
     assert reader.models(JobRequest("1", prompt)) == {"checkpoints/x.safetensors", "checkpoints/y.safetensors"}
+
+
+def test_a_request_in_the_editors_form_is_read_alike_each_time(reader: JobReader) -> None:
+    workflow = {
+        "nodes": [
+            {"id": 1, "type": "Loader", "outputs": [{"name": "INT", "type": "INT", "links": [1]}],
+             "widgets_values": ["x.safetensors"]},
+            {"id": 2, "type": "Keep", "inputs": [{"name": "value", "type": "INT", "link": 1}]},
+        ],
+        "links": [[1, 1, 0, 2, 0, "INT"]],
+    }  # fmt: skip
+    request = JobRequest("1", workflow)
+    assert [task.id for task in reader.plan(request).tasks] == ["1", "2"]
+    assert reader.models(request) == {"checkpoints/x.safetensors"}
+    broken = JobRequest("1", {"nodes": [{"id": 7}]})
+    assert reader.models(broken) == frozenset()
+    with pytest.raises(DocumentError, match="Node 7 has no type"):
+        reader.plan(broken)

@@ -1,5 +1,6 @@
 """What the OpenAPI document says is so: cases made from it, good and bad, against a server in a process of its own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -73,6 +74,8 @@ THERE: dict[str, list[str]] = {  # values of parameters that lead somewhere
 }
 HAPPY: dict[str, dict[str, Any]] = {  # what chance seldom finds
     "POST /prompt": {"body": {"prompt": PROMPTS["done"]}},
+    "POST /workflow/convert": {"body": {"workflow": PROMPTS["done"], "to": "editor"}},
+    "POST /workflow/read": {"body": json.dumps(PROMPTS["done"]).encode(), "media_type": "application/octet-stream"},
     "PATCH /jobs/{job_id}": {"path_parameters": {"job_id": "waiting"}, "body": {"front": True}},
     "POST /jobs/{job_id}/retry": {"path_parameters": {"job_id": "failed"}},
     "GET /jobs/{job_id}/explain": {"path_parameters": {"job_id": "waiting"}},
