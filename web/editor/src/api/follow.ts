@@ -3,7 +3,7 @@
 import type { JsonObject } from "@/document/types";
 import { isOver, type Job, type NodeRun, type Runs, useRuns } from "@/store/runs";
 import { get, Refused } from "./client";
-import { union, withEntry, withEvents } from "./events";
+import { picturesIn, union, withEntry, withEvents } from "./events";
 import { frames } from "./frames";
 import { tabOf } from "./sent";
 import type { Message, Preview } from "./socket";
@@ -31,9 +31,7 @@ export const refresh = oneAtATime(async () => {
     isPaused: open.paused,
     hasMore: over.pagination.has_more && historyLimit < MOST_HISTORY,
   }));
-  const { jobs, queue, shown } = useRuns.getState();
-  const wanted = new Set([...queue.filter((id) => jobs[id]?.status === "in_progress"), ...Object.values(shown)]);
-  await Promise.all([...wanted].filter((id) => jobs[id] && isBehind(jobs[id])).map(pull));
+  await Promise.all(wanted(useRuns.getState()).map(pull));
 });
 
 /** Show more of what is over. */
@@ -44,9 +42,15 @@ export function showMore(): Promise<void> {
 
 /** Ask again for those that run: messages go to the window that sent a job, and only while it is connected. */
 export function pullRunning(): void {
-  const { jobs, queue } = useRuns.getState();
-  for (const id of queue) if (jobs[id]?.status === "in_progress") void pull(id);
+  for (const id of wanted(useRuns.getState())) void pull(id);
 }
+
+/** The jobs of which more may be told than is known: those that run, and those that are shown. */
+const wanted = ({ jobs, queue, shown }: Runs): string[] =>
+  [...new Set([...queue, ...Object.values(shown)])].filter((id) => {
+    const job = jobs[id];
+    return job !== undefined && job.status !== "pending" && isBehind(job);
+  });
 
 const pulls = new Map<string, () => Promise<void>>();
 
@@ -77,10 +81,8 @@ async function events(id: string): Promise<void> {
 
 /** All pictures of a job that is over, of which a list names only one. */
 export async function loadPictures(id: string): Promise<void> {
-  const { files, outputs } = await get("/jobs/{job_id}", { path: { job_id: id } });
-  const { picturesIn } = await import("./events");
-  const shown = [...Object.values(outputs), ...Object.values(files).map((each) => ({ each }) as unknown as JsonObject)];
-  const pictures = shown.flatMap((each) => picturesIn(each as Parameters<typeof picturesIn>[0]));
+  const { outputs } = await get("/jobs/{job_id}", { path: { job_id: id } });
+  const pictures = Object.values(outputs).flatMap(picturesIn);
   update(id, (job) => {
     const all = union(job.pictures, pictures);
     return { ...job, pictures: all, pictureCount: all.length };

@@ -61,9 +61,9 @@ function Shown({ url, at, pictures }: ShownProps) {
         else if (event.key === "0") setView({ x: 0, y: 0, zoom: 1 });
       }}
     >
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: keys of the dialog do the same */}
       <div
         className="stage"
-        role="presentation"
         onWheel={({ deltaY }: WheelEvent) => zoomBy(deltaY < 0 ? 1.2 : 1 / 1.2)}
         onPointerMove={drag}
         onDoubleClick={() => (view.zoom > 1 ? setView({ x: 0, y: 0, zoom: 1 }) : zoomBy(4))}
