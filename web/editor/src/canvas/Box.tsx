@@ -27,7 +27,8 @@ export const Boundary = memo(function Boundary({ id, data }: NodeProps<ShownNode
         boundarySlots(graph, isInput).map((slot, index) => {
           const middle = (isInput ? data.shape.outputs[index] : data.shape.inputs.get(String(index))) ?? 0;
           return (
-            <div key={`${index} ${slot.name}`}>
+            // biome-ignore lint/suspicious/noArrayIndexKey: a slot is its place
+            <div key={index}>
               <Handle
                 id={`${side}-${index}`}
                 type={isInput ? "source" : "target"}

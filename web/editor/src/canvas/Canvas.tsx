@@ -38,6 +38,7 @@ import { connected, connectedSomewhere, dragged, type End, mayConnect, unwired }
 import { NodeBody } from "./NodeBody";
 import { groupOf, newMemory, type ShownLink, type ShownNode, shownLinks, shownNodes } from "./projection";
 import { Wire } from "./Wire";
+import { useWiring } from "./wiring";
 
 const NODE_TYPES = { node: NodeBody, box: Box, boundary: Boundary };
 const LINK_TYPES = { wire: Wire };
@@ -126,6 +127,7 @@ function OpenGraph({ tabId, graphId }: { readonly tabId: string; readonly graphI
     if (output) connected(output, wire.target, nameOf(wire.targetHandle));
   }, []);
   const onConnectEnd = useCallback((event: globalThis.MouseEvent | TouchEvent, state: FinalConnectionState) => {
+    useWiring.setState({ wire: undefined });
     if (state.isValid || !state.fromHandle || !state.fromNode) return;
     const { id: handle, type } = state.fromHandle;
     const node = state.fromNode.id;
@@ -187,6 +189,11 @@ function OpenGraph({ tabId, graphId }: { readonly tabId: string; readonly graphI
         onPaneClick={pickFar}
         isValidConnection={isValid}
         onConnect={onConnect}
+        onConnectStart={(_, { nodeId, handleId, handleType }) => {
+          const node = nodeId ?? "";
+          const side = handleType === "source" ? "out" : "in";
+          useWiring.setState({ wire: { node, side, type: typeOf(node, handleId) } });
+        }}
         onConnectEnd={onConnectEnd}
         onReconnect={(_, wire) => onConnect(wire)}
         onReconnectEnd={(_, link, __, state) => !state.isValid && unwired(link.id)}

@@ -25,7 +25,7 @@ export function FarCanvas({ nodes, links, selected }: Props) {
     const frame = requestAnimationFrame(() => draw(canvas, transform, width, height, { nodes, links, selected }));
     return () => cancelAnimationFrame(frame);
   }, [transform, width, height, nodes, links, selected]);
-  return <canvas ref={place} className="far-canvas" aria-hidden="true" />;
+  return <canvas ref={place} className="far-canvas" />;
 }
 
 function draw(

@@ -15,6 +15,7 @@ import { colourOf } from "./colours";
 import { LEAST_WIDTH, type WidgetPlace } from "./geometry";
 import { resized, widgetSet } from "./gestures";
 import type { ShownNode } from "./projection";
+import { isDimmed, useWiring } from "./wiring";
 
 export const NodeBody = memo(function NodeBody({ id, data, selected }: NodeProps<ShownNode>) {
   const t = useText();
@@ -169,13 +170,15 @@ interface SocketProps {
 }
 
 const Socket = memo(function Socket({ node, side, name, label, type, middle }: SocketProps) {
+  const dimmed = useWiring(({ wire }) => isDimmed(wire, node, side, type));
+  const classes = ["socket", type === "*" && "socket-any", dimmed && "socket-dimmed"];
   return (
     <>
       <Handle
         id={`${side}-${name}`}
         type={side === "in" ? "target" : "source"}
         position={side === "in" ? Position.Left : Position.Right}
-        className={type === "*" ? "socket socket-any" : "socket"}
+        className={classes.filter(Boolean).join(" ")}
         style={{ top: middle, background: colourOf(type) }}
         data-testid={`socket-${node}-${side}-${name}`}
         data-type={type}
