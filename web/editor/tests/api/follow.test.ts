@@ -1,3 +1,4 @@
+// @vitest-environment happy-dom
 import { expect, it } from "vitest";
 import { withEntry } from "@/api/events";
 import { merged } from "@/api/follow";
