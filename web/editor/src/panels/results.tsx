@@ -22,7 +22,7 @@ function Results() {
   return (
     <div className="jobs">
       {over.length === 0 && <p className="empty">{t("results.empty")}</p>}
-      <ul aria-label={t("panel.results")}>
+      <ul className="results" aria-label={t("panel.results")}>
         {over.map((job) => (
           <Result key={job.id} job={job} shown={shown} />
         ))}
@@ -53,7 +53,7 @@ function Result({ job, shown }: { readonly job: Job; readonly shown: readonly st
     return () => observer.disconnect();
   }, [isWhole, job.id]);
   return (
-    <li className="job" ref={place}>
+    <li className={job.status === "completed" && job.pictureCount < 2 ? "job" : "job wide"} ref={place}>
       <div className="row">
         <span className="name">{name}</span>
         <span className="dim">

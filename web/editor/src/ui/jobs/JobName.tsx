@@ -2,11 +2,11 @@ import type { Job } from "@/store/runs";
 import { useText } from "@/store/text";
 import { useWorkflows } from "@/store/workflows";
 
-/** What a job is called: as the tab that sent it, else by its number. */
+/** What a job is called: as the tab that sent it, and by the first signs of its id. Its number changes when it is moved. */
 export function useJobName(job: Job): string {
   const t = useText();
   const tab = useWorkflows((workflows) => workflows.tabs.find(({ id }) => id === job.tab)?.name);
-  return tab ? `${tab} · ${job.number}` : t("job.name", { n: job.number });
+  return tab ? `${tab} · ${job.id.slice(0, 4)}` : t("job.name", { n: job.id.slice(0, 4) });
 }
 
 /** A time of day, and the date if it is another one. */
