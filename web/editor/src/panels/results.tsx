@@ -57,7 +57,8 @@ function Result({ job, shown }: { readonly job: Job; readonly shown: readonly st
       <div className="row">
         <span className="name">{name}</span>
         <span className="dim">
-          {t(`job.${job.status}`)} · {timeOf(job.endedAt ?? job.createdAt, language)}
+          {job.status !== "completed" && `${t(`job.${job.status}`)} · `}
+          {timeOf(job.endedAt ?? job.createdAt, language)}
         </span>
       </div>
       {job.status === "failed" && <Failures job={job} />}
