@@ -22,7 +22,7 @@ def parse_json(data: bytes | str) -> Any:
         why = "it is nested too deeply"
     except ValueError as error:  # bytes that are no text, or a number of thousands of digits
         why = str(error)
-    raise DocumentError([Problem("invalid_prompt", f"This is not JSON: {why}; export the workflow again in API form.")])
+    raise DocumentError([Problem("invalid_prompt", f"This is not JSON: {why}; save or export the workflow again.")])
 
 
 def read_api(prompt: object, extra_pnginfo: Mapping[str, Any] | None = None) -> Document:
@@ -53,10 +53,10 @@ def read_api(prompt: object, extra_pnginfo: Mapping[str, Any] | None = None) -> 
 
 def _why_no_workflow(value: object) -> str:
     if isinstance(value, dict) and isinstance(value.get("nodes"), list):
-        return "This is a workflow in the editor's form, which cannot be run yet; export it in API form."
+        return "This is a workflow in the editor's form, which is read with facts about its node classes; give those."
     return (
         "This JSON is no workflow: a workflow is an object of nodes, each with class_type and inputs; "
-        "export it in API form."
+        "save or export it again."
     )
 
 

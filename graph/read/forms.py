@@ -120,7 +120,11 @@ def document_of(found: Found, facts: Facts | None, circumstances: Circumstances 
         raise DocumentError(problems[:MOST_TOLD])
     if not found.is_picture:
         read_api(found.workflow)  # says that the editor's form cannot be run without facts
-    what = " in API form, only the editor's form of one, which cannot be run yet" if found.workflow is not None else ""
+    what = (
+        " in API form, only the editor's form of one, for which facts about node classes are needed"
+        if found.workflow is not None
+        else ""
+    )
     sentence = f"This picture carries no workflow{what}; give one that was saved with it, unchanged by other programs."
     raise DocumentError([Problem("invalid_prompt", sentence)])
 

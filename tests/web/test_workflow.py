@@ -254,6 +254,18 @@ def test_what_has_no_workflow_is_refused_with_a_sentence(tmp_path: Path, data: b
     asyncio.run(check())
 
 
+def test_a_workflow_that_is_too_large_to_be_drawn_is_refused(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as (client, _):
+            many = {str(number): PROMPT["1"] for number in range(10_001)}
+            status, answer = await post(client, "/workflow/convert", {"workflow": many, "to": "editor"})
+            assert (status, answer["error"]["type"]) == (413, "too_large")
+            answer = await client.post("/workflow/read", data=json.dumps(many).encode())
+            assert answer.status == 413
+
+    asyncio.run(check())
+
+
 def test_a_file_over_the_limit_and_a_form_without_one_are_refused(tmp_path: Path) -> None:
     async def check() -> None:
         async with serving(tmp_path, upload_most_bytes=1000) as (client, services):

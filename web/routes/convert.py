@@ -33,6 +33,7 @@ from web.services import Services
 from web.uploads import received_alone
 
 MISSING_MOST = 1000  # that are told
+DRAWN_MOST = 10_000  # nodes that are laid out; so many take some seconds
 
 
 class ConvertBody(msgspec.Struct):
@@ -88,7 +89,7 @@ class WorkflowFile(msgspec.Struct):
     file: Annotated[bytes, Meta(description="A picture, or JSON.")]
 
 
-@route("POST", "/workflow/convert", answers={200: Conversion, 400: ErrorAnswer})
+@route("POST", "/workflow/convert", answers={200: Conversion, 400: ErrorAnswer, 413: ErrorAnswer})
 async def convert(call: Call, body: ConvertBody) -> web.Response:
     """Write a workflow in another form, and say everything that is wrong with it. Nothing is queued.
 
@@ -126,6 +127,8 @@ def _convert(body: ConvertBody, services: Services) -> Conversion:
             prompt, notes = converted.prompt, converted.notes
             workflow = workflow or body.workflow
         document = read_api(prompt, {"workflow": workflow} if is_editor_form(workflow) else {})
+        if body.to == "editor":
+            _check_size(document)
         text = write(document, body.to, services.registry, services.paths)
     found = examined(JobRequest("", prompt), None, services.registry, services.paths)
     error = None
@@ -146,11 +149,19 @@ def _read(file: Path, services: Services) -> Reading:
         data = file.read_bytes()
         found = find_in_picture(data) if is_picture(data) else find_in_text(data)
         document = document_of(found, facts, None)
+        if not found.workflow:
+            _check_size(document)
         drawn = None if found.workflow else to_editor(document.prompt, facts)
     return Reading(
         workflow=found.workflow or drawn or {}, is_drawn=drawn is not None,
         notes=list(document.notes[:NOTES_MOST]), missing=_missing(document, services),
     )  # fmt: skip
+
+
+def _check_size(document: Document) -> None:
+    if len(document.nodes) > DRAWN_MOST:
+        message = f"The workflow has {len(document.nodes)} nodes; at most {DRAWN_MOST} are drawn: take it apart."
+        raise Refused(413, "too_large", message)
 
 
 def _missing(document: Document, services: Services) -> list[Missing]:
