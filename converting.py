@@ -19,7 +19,7 @@ from graph.read.convert import is_editor_form
 from graph.read.facts import Registered
 from graph.read.forms import document_of, find_in_picture, find_in_text
 from graph.read.images import is_picture
-from graph.read.missing import UNKNOWN_CLASS, missing
+from graph.read.missing import UNKNOWN_CLASS, missing, surplus
 from graph.read.python import read_python
 from graph.registry import Registry
 from graph.validate import validate
@@ -39,7 +39,8 @@ def read_file(file: Path, registry: Registry, paths: Paths) -> Given:
     data = file.read_bytes()
     found = find_in_picture(data) if is_picture(data) else find_in_text(data)
     is_editor = not found.is_picture and found.prompt is None and found.workflow is not None
-    return Given(document_of(found, Registered(registry, paths), None), is_editor)
+    document = document_of(found, Registered(registry, paths), None)
+    return Given(replace(document, notes=(*document.notes, *surplus(document, registry))), is_editor)
 
 
 def read_any(file: Path, registry: Registry, paths: Paths) -> Given:

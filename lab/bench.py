@@ -238,6 +238,7 @@ ROOMS = (
     "overlap",
     "batch",
     "store",
+    "convert",
     "server",
 )  # each has a module lab.bench_NAME, whose rows of JSON have a case and a unit
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
-from graph.document import Document
+from graph.document import Document, Link
 from graph.node import Node
 from graph.paths import Paths
 from graph.problems import Problem, some
@@ -17,6 +18,9 @@ from graph.schema import Input
 from graph.values import show
 from graph.widgets import ModelNames
 
+MOST_LIKENED = 50  # names that are compared with every file of their folder, which takes milliseconds each
+MOST_NOTES = 20
+OF_EDITORS = {"upload", "control_after_generate"}  # what old editors sent although no class takes it
 UNKNOWN_CLASS = "missing_node_type"  # the kind of a Problem; of several nodes of one class only the first is named
 
 
@@ -42,8 +46,7 @@ def missing(
         sentence = f"There is no node class {show(class_type)} (node {some(ids)}); {hint}"
         known: dict[str, Any] = {"nodes": ids, "nearest": names} | ({"pack": pack} if pack else {})
         problems.append(Problem(UNKNOWN_CLASS, sentence, ids[0], class_type, extra=known))
-    for node_id, item, value, choices in _wrong_choices(document, registry, paths):
-        near = _near(value, choices)
+    for node_id, item, value, choices, near in _wrong_choices(document, registry, paths):
         there = f"there are: {some(choices)}." if choices else "there is none yet."
         hint = f"did you mean {show(near)}?" if near else there
         class_type = document.nodes[node_id].class_type
@@ -66,8 +69,7 @@ def match_models(prompt: Mapping[str, Any], registry: Registry, paths: Paths) ->
     Also a sentence for each that was. Raises DocumentError if this is no workflow in API form.
     """
     matched, notes = dict(prompt), []
-    for node_id, item, value, choices in _wrong_choices(read_api(matched), registry, paths):
-        near = _near(value, choices)
+    for node_id, item, value, _, near in _wrong_choices(read_api(matched), registry, paths):
         if near and isinstance(item.choices, ModelNames):
             node = matched[node_id]
             matched[node_id] = {**node, "inputs": {**node["inputs"], item.name: near}}
@@ -75,19 +77,45 @@ def match_models(prompt: Mapping[str, Any], registry: Registry, paths: Paths) ->
     return matched, notes
 
 
+def surplus(document: Document, registry: Registry) -> list[str]:
+    """A sentence for each value of an input that its class does not have (any more): it is passed over."""
+    found = []
+    for node_id, node in document.nodes.items():
+        cls = document.classes.get(node.class_type) or registry.get(node.class_type)
+        names = _inputs(cls)
+        if cls is None or not names or cls.schema().variadic:
+            continue
+        known = {item.name for item in names} | OF_EDITORS
+        found += [
+            f"{node.class_type} (node {node_id}) has no input {show(name)}; its value is passed over."
+            for name, value in node.inputs.items()
+            if name not in known and not isinstance(value, Link)
+        ]
+    rest = len(found) - MOST_NOTES
+    return [*found[:MOST_NOTES], *([f"{rest} more values are of inputs that are not there."] if rest > 0 else [])]
+
+
 def _wrong_choices(
     document: Document, registry: Registry, paths: Paths
-) -> Iterator[tuple[str, Input, str, Sequence[str]]]:
-    """Each text that is none of those that its input offers: its node, the input, the text and what is offered."""
+) -> Iterator[tuple[str, Input, str, Sequence[str], str | None]]:
+    """Each text that is none of those that its input offers: node, input, text, what is offered, and the nearest."""
+    offered: dict[tuple[str, str], dict[str, None]] = {}  # in order; folders are looked into once
+    nearest: dict[tuple[str, str, str], str | None] = {}
     for node_id, node in document.nodes.items():
         cls: type[Node[Any]] | None = document.classes.get(node.class_type) or registry.get(node.class_type)
         for item in _inputs(cls):
             value = node.inputs.get(item.name)
             if item.type != "COMBO" or item.open or not isinstance(value, str):
                 continue
-            choices = [each for each in item.choices_now(paths) if isinstance(each, str)]
-            if value not in choices:
-                yield node_id, item, value, choices
+            place = (node.class_type, item.name)
+            if place not in offered:
+                offered[place] = dict.fromkeys(each for each in _choices(item, paths) if isinstance(each, str))
+            choices = offered[place]
+            if value in choices:
+                continue
+            if (*place, value) not in nearest:
+                nearest[*place, value] = _near(value, choices, by_likeness=len(nearest) < MOST_LIKENED)
+            yield node_id, item, value, list(choices), nearest[*place, value]
 
 
 def _inputs(cls: type[Node[Any]] | None) -> list[Input]:
@@ -97,12 +125,30 @@ def _inputs(cls: type[Node[Any]] | None) -> list[Input]:
         return []
 
 
-def _near(value: str, choices: Sequence[str]) -> str | None:
-    """The choice of the same name in another folder, else the one whose name is most alike."""
-    wanted = _base(value)
-    names = {_base(each): each for each in reversed(choices)}
-    close = [wanted] if wanted in names else difflib.get_close_matches(wanted, names, 1)
-    return names[close[0]] if close else None
+def _choices(item: Input, paths: Paths) -> Sequence[Any]:
+    try:
+        return item.choices_now(paths)
+    except Exception:  # a pack's own code again
+        return []
+
+
+def _near(value: str, choices: Iterable[str], by_likeness: bool) -> str | None:
+    """The choice of the same name in another folder, else the one whose name without its ending is most alike."""
+    names: dict[str, str] = {}
+    stems: dict[str, str] = {}
+    for each in choices:
+        base = _base(each)
+        names.setdefault(base, each)
+        stems.setdefault(_stem(base), each)
+    base = _base(value)
+    if base in names or not by_likeness:
+        return names.get(base)
+    close = difflib.get_close_matches(_stem(base), stems, 1)
+    return stems[close[0]] if close else None
+
+
+def _stem(base: str) -> str:
+    return base.removesuffix(PurePosixPath(base).suffix)
 
 
 def _base(name: str) -> str:

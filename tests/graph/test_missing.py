@@ -8,7 +8,7 @@ import pytest
 import nodes
 from graph.paths import Paths
 from graph.read.api import read_api
-from graph.read.missing import UNKNOWN_CLASS, match_models, missing
+from graph.read.missing import MOST_NOTES, UNKNOWN_CLASS, match_models, missing, surplus
 from graph.registry import Registry
 
 REGISTRY = Registry.scan(nodes)
@@ -77,3 +77,23 @@ def test_a_choice_that_is_gone_is_said_and_not_replaced(paths: Paths) -> None:
     sentence = problem.sentence
     assert "euler'" in sentence or "euler?" in sentence or '"euler"' in sentence
     assert match_models(prompt, REGISTRY, paths) == (prompt, [])
+
+
+def test_an_ending_makes_no_name_similar(paths: Paths) -> None:
+    assert match_models(loading("cardos.safetensors"), REGISTRY, paths)[1] == []
+
+
+def test_thousands_of_models_that_are_not_here_are_compared_with_a_few_files_only(paths: Paths) -> None:
+    prompt = {str(number): loading(f"other_model_v{number}.safetensors")["4"] for number in range(100, 5100)}
+    found = [each.extra.get("nearest") for each in missing(read_api(prompt), REGISTRY, paths)]
+    assert len(found) == 5000
+    assert found.count("other_model_v2.safetensors") == 50
+
+
+def test_values_of_inputs_that_are_no_longer_there_are_told(paths: Paths) -> None:
+    prompt = loading("sd/one.safetensors")
+    prompt["4"]["inputs"] |= {"config_name": "v1.yaml", "control_after_generate": "fixed"}
+    (note,) = surplus(read_api(prompt), REGISTRY)
+    assert "config_name" in note
+    prompt["4"]["inputs"] |= {f"x{number}": number for number in range(1000)}
+    assert len(surplus(read_api(prompt), REGISTRY)) == MOST_NOTES + 1
