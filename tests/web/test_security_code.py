@@ -80,6 +80,13 @@ def test_cve_2024_21576_and_cve_2024_21577_no_text_is_evaluated() -> None:
     assert names == set()
 
 
+def test_what_runs_a_file_of_python_source_is_for_the_command_line_alone() -> None:
+    assert {file for file, tree in trees() for name in imported(tree) if name == "graph.read.python"} == {
+        "converting.py"
+    }
+    assert {file for file, tree in trees() for name in imported(tree) if name == "converting"} == {"main.py"}
+
+
 def test_torch_loads_weights_only() -> None:
     for file, tree in trees():
         for name, call in calls(tree):
