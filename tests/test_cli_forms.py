@@ -147,6 +147,13 @@ def test_what_was_odd_is_said_once_with_the_name_of_the_file_where_there_are_sev
     assert house.call("check", odd, file) == (0, f"{odd}: ok\n{file}: ok\n", f"{odd}: {sentence}")
 
 
+def test_values_of_inputs_that_are_gone_are_told_and_stop_nothing(house: House) -> None:
+    nodes = workflow()
+    nodes["sampler"]["inputs"]["sharpness"] = 3
+    said = "KSampler (node sampler) has no input 'sharpness'; its value is passed over.\n"
+    assert house.call("check", house.write(nodes)) == (0, "ok\n", said)
+
+
 # ── what is missing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -174,6 +174,19 @@ def test_a_workflow_is_converted_to_each_form_and_nothing_is_queued(
     asyncio.run(check())
 
 
+def test_values_of_inputs_that_are_gone_are_told(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with serving(tmp_path) as (client, _):
+            prompt = PROMPT | {"1": {"class_type": "Toy", "inputs": {"name": "one", "gone": 1}}}
+            _, answer = await post(client, "/workflow/convert", {"workflow": prompt})
+            read = await (await client.post("/workflow/read", data=json.dumps(prompt).encode())).json()
+            assert len(answer["notes"]) == len(read["notes"]) == 1
+            assert "'gone'" in answer["notes"][0]
+            assert answer["can_run"]
+
+    asyncio.run(check())
+
+
 def test_everything_that_is_wrong_is_told_beside_the_conversion(tmp_path: Path) -> None:
     async def check() -> None:
         async with serving(tmp_path) as (client, _):

@@ -21,7 +21,7 @@ from graph.read.convert import is_editor_form, to_prompt
 from graph.read.facts import Registered
 from graph.read.forms import document_of, find_in_picture, find_in_text
 from graph.read.images import is_picture
-from graph.read.missing import missing
+from graph.read.missing import missing, surplus
 from graph.write import write
 from graph.write.editor import to_editor
 from web import protocol
@@ -138,7 +138,7 @@ def _convert(body: ConvertBody, services: Services) -> Conversion:
     is_python = body.to == "python"
     return Conversion(
         workflow=UNSET if is_python else json.loads(text), source=text if is_python else UNSET,
-        notes=list(notes[:NOTES_MOST]), missing=_missing(document, services), can_run=bool(found.targets),
+        notes=[*notes, *surplus(document, services.registry)][:NOTES_MOST], missing=_missing(document, services), can_run=bool(found.targets),
         error=error, node_errors=dict(found.node_errors),
     )  # fmt: skip
 
@@ -154,7 +154,7 @@ def _read(file: Path, services: Services) -> Reading:
         drawn = None if found.workflow else to_editor(document.prompt, facts)
     return Reading(
         workflow=found.workflow or drawn or {}, is_drawn=drawn is not None,
-        notes=list(document.notes[:NOTES_MOST]), missing=_missing(document, services),
+        notes=[*document.notes, *surplus(document, services.registry)][:NOTES_MOST], missing=_missing(document, services),
     )  # fmt: skip
 
 
