@@ -138,7 +138,8 @@ def _convert(body: ConvertBody, services: Services) -> Conversion:
     is_python = body.to == "python"
     return Conversion(
         workflow=UNSET if is_python else json.loads(text), source=text if is_python else UNSET,
-        notes=[*notes, *surplus(document, services.registry)][:NOTES_MOST], missing=_missing(document, services), can_run=bool(found.targets),
+        notes=[*notes, *surplus(document, services.registry)][:NOTES_MOST],
+        missing=_missing(document, services), can_run=bool(found.targets),
         error=error, node_errors=dict(found.node_errors),
     )  # fmt: skip
 
@@ -154,7 +155,8 @@ def _read(file: Path, services: Services) -> Reading:
         drawn = None if found.workflow else to_editor(document.prompt, facts)
     return Reading(
         workflow=found.workflow or drawn or {}, is_drawn=drawn is not None,
-        notes=[*document.notes, *surplus(document, services.registry)][:NOTES_MOST], missing=_missing(document, services),
+        notes=[*document.notes, *surplus(document, services.registry)][:NOTES_MOST],
+        missing=_missing(document, services),
     )  # fmt: skip
 
 
