@@ -14,7 +14,6 @@ from graph.read.kinds import ABSENT, Kind, Kinds, Widget
 from graph.write.layout import Size
 from graph.write.texts import guarded
 
-ORIGINAL = "prompt_id"  # the property of a node that could not keep its id
 LARGEST = 2**53  # ids that the editor knows exactly lie below
 WIDTH, SLOT, FIELD, TEXT = 270, 20, 24, 120  # of a node, an output or input, a field, a field of several lines; pixels
 CONTROL_VALUE = "fixed"  # what the document says is what runs, also the next time
@@ -44,35 +43,32 @@ class Sheet:
         self.links.append([self.last_link, self.ids[origin], output, self.ids[target], number, outputs[output]["type"]])
 
 
-def numbered(names: Iterable[str], taken: Iterable[int] = ()) -> dict[str, int | str]:
-    """The editor's id for each id of a document: the same number, or the next one that is free."""
-    names = list(names)
-    found: dict[str, int | str] = {
-        name: int(name)
-        for name in names
-        if name.isascii() and name.isdigit() and len(name) < 17 and str(int(name)) == name and int(name) < LARGEST
-    }
-    used = {each for each in (*taken, *found.values()) if isinstance(each, int)}
-    number = 1
-    for name in names:
-        if name in found:
-            continue
-        while number in used:
+def numbered(names: Iterable[str]) -> dict[str, int | str]:
+    """The editor's id for each id of a document: a number where it is one, else the same text.
+
+    A node whose id is empty, as none of the editor's may be, gets a number that is free.
+    """
+    found = {name: plain_id(name) for name in names}
+    if "" in found:
+        number = 1
+        while str(number) in found:
             number += 1
-        used.add(number)
-        found[name] = number
+        found[""] = number
     return found
 
 
-def drawn(node: DocumentNode, node_id: int | str, name: str, title: str, kinds: Kinds, facts: Facts) -> dict[str, Any]:
-    """A node without wires, at no place yet. `name` is its id in the document."""
+def plain_id(name: str) -> int | str:
+    """An id as the editor writes it: a number if it is one that it knows exactly."""
+    is_number = name.isascii() and name.isdigit() and len(name) < 17 and str(int(name)) == name and int(name) < LARGEST
+    return int(name) if is_number else name
+
+
+def drawn(node: DocumentNode, node_id: int | str, title: str, kinds: Kinds, facts: Facts) -> dict[str, Any]:
+    """A node without wires, at no place yet."""
     kind = kinds.of(node.class_type)
     known = facts.of(node.class_type) if kind is not None else None
     names = known.output_names if known is not None else ()
     outputs = kind.outputs if kind is not None else ()
-    properties: dict[str, Any] = {ALIAS: node.class_type}
-    if str(node_id) != name:
-        properties[ORIGINAL] = name
     made: dict[str, Any] = {
         "id": node_id,
         "type": node.class_type,
@@ -83,7 +79,7 @@ def drawn(node: DocumentNode, node_id: int | str, name: str, title: str, kinds: 
         "mode": 0,
         "inputs": _inputs(node, kind),
         "outputs": [_output(names[at] if at < len(names) else kind_, kind_) for at, kind_ in enumerate(outputs)],
-        "properties": properties,
+        "properties": {ALIAS: node.class_type},
         "widgets_values": _values(node, kind),
     }
     if title and title != (kind.display if kind is not None and kind.display else node.class_type):
@@ -139,10 +135,13 @@ def _values(node: DocumentNode, kind: Kind | None) -> list[Any]:
 
 
 def _value(widget: Widget, given: Mapping[str, Any]) -> Any:
+    return saved_value(widget, given[widget.name]) if widget.name in given else default_value(widget)
+
+
+def default_value(widget: Widget) -> Any:
+    """What the file of an editor has in a field that nobody gave a value."""
     if not widget.is_sent:
         return UNSENT.get(widget.name, CONTROL_VALUE)
-    if widget.name in given:
-        return saved_value(widget, given[widget.name])
     return None if widget.default is ABSENT else widget.default
 
 

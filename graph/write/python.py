@@ -18,6 +18,7 @@ from graph.node import Node
 from graph.problems import DocumentError, Problem
 from graph.read.editor import mapping, text_of
 from graph.registry import Registry
+from graph.write.order import in_order
 
 LINE = 120  # letters
 DEEPEST = 50  # lists and objects inside each other; Python reads no source with many more
@@ -55,7 +56,7 @@ class _Source:
         self._problems: list[Problem] = []
 
     def text(self) -> str:
-        order = _in_order(self._document)
+        order = in_order(self._document)
         for name in order:
             cls = self._importable(self._document.nodes[name])
             self._how[name] = cls
@@ -154,22 +155,6 @@ class _Source:
         if not _is_typed(cls, self._document.nodes[link.node]):
             return f"{variable}.out[{link.output}]"
         return f"{variable}.out.{cls.peek({}, ()).out._fields[link.output]}"
-
-
-def _in_order(document: Document) -> list[str]:
-    """The ids of nodes, each after those that it takes values from, as far as there is no circle."""
-    found: dict[str, None] = {}
-    begun: set[str] = set()
-    stack = list(document.nodes)[::-1]
-    while stack:
-        name = stack[-1]
-        if name in begun:
-            found[stack.pop()] = None
-            continue
-        begun.add(name)
-        links = [value for value in document.nodes[name].inputs.values() if isinstance(value, Link)]
-        stack += [each.node for each in links if each.node in document.nodes and each.node not in begun][::-1]
-    return list(found)
 
 
 def _can_be_imported(cls: type[Node[Any]]) -> bool:
