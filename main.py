@@ -361,11 +361,11 @@ class House:
         """The workflow in a file with the changes that were asked for. What was odd is said, beginning with `name`."""
         from converting import read_file, with_prompt
         from graph.override import OverrideError, override
-        from graph.read.missing import match_models, surplus
+        from graph.read.missing import match_models
 
         with refusing(file):
             document = read_file(file, self.registry, self.paths).document
-            prompt, notes = document.prompt, [*document.notes, *surplus(document, self.registry)]
+            prompt, notes = document.prompt, list(document.notes)
             if self.options.match_models:
                 prompt, matched = match_models(prompt, self.registry, self.paths)
                 notes += matched
