@@ -41,6 +41,31 @@ export interface CancelledJob {
   readonly cancelled: boolean;
 }
 
+/** A workflow in the form that was asked for, and what POST /prompt would say of it. */
+export interface Conversion {
+  readonly workflow?: Readonly<Record<string, Json>>;
+  /** of Python */
+  readonly source?: string;
+  /** sentences on what was odd, or left out */
+  readonly notes: readonly string[];
+  readonly missing: readonly Missing[];
+  /** whether POST /prompt would take it */
+  readonly can_run: boolean;
+  /** why it would not */
+  readonly error: ErrorBody | null;
+  /** as POST /prompt has them, by ids of the API form */
+  readonly node_errors: Readonly<Record<string, Json>>;
+}
+
+/** A workflow, and the form in which it is wanted. */
+export interface ConvertBody {
+  /** in API form, or as the editor saves it */
+  readonly workflow: Readonly<Record<string, Json>>;
+  readonly to?: "api" | "editor" | "python";
+  /** with to=editor: the editor's workflow that it came from, whose places and notes are kept */
+  readonly base?: Readonly<Record<string, Json>> | null;
+}
+
 /** The jobs that are gone. */
 export interface Deleted {
   readonly deleted: readonly string[];
@@ -322,6 +347,28 @@ export interface LogLine {
   readonly m: string;
 }
 
+/** Something that a workflow needs and the server does not have. */
+export interface Missing {
+  /** missing_node_type, or value_not_in_list for models and other choices */
+  readonly type: string;
+  /** for people */
+  readonly sentence: string;
+  /** ids of the nodes that need it */
+  readonly nodes: readonly string[];
+  readonly class_type: string | null;
+  readonly input: string | null;
+  /** the file or choice */
+  readonly value: string | null;
+  /** of a model: its folder below models/ */
+  readonly folder: string | null;
+  /** what may stand in for it */
+  readonly nearest: readonly string[];
+  /** the pack of the class, as far as the workflow says */
+  readonly pack: string | null;
+  /** where the model can be had, as far as the workflow says */
+  readonly url: string | null;
+}
+
 /** A model file: its name below the folder of that index; times in seconds since 1970, size in bytes. */
 export interface ModelFile {
   readonly name: string;
@@ -390,15 +437,17 @@ export interface PreviewOutput {
   readonly content?: string;
 }
 
-/** A prompt was accepted; `node_errors` tells of outputs that are left out since they cannot run. */
+/** A prompt was accepted; `node_errors` tells of outputs that are left out since they cannot run. `notes` are sentences on what was odd about a workflow in the editor's form, if anything was. */
 export interface PromptAnswer {
   readonly prompt_id: string;
   readonly number: number;
   readonly node_errors: Readonly<Record<string, Json>>;
+  readonly notes?: readonly string[];
 }
 
-/** A workflow in API form, and how to run it. */
+/** A workflow, and how to run it. */
 export interface PromptBody {
+  /** the workflow, in API form or as the editor saves it */
   readonly prompt?: Readonly<Record<string, Json>> | null;
   /** the job's id; none: a fresh one */
   readonly prompt_id?: Json;
@@ -447,6 +496,16 @@ export interface QueueState {
 export interface RawLogs {
   readonly entries: readonly LogLine[];
   readonly size: Readonly<Record<string, number>>;
+}
+
+/** The workflow that a file carries, as the editor opens it. */
+export interface Reading {
+  readonly workflow: Readonly<Record<string, Json>>;
+  /** whether the file had no form of the editor, and this was laid out */
+  readonly is_drawn: boolean;
+  /** sentences on what was odd, or left out */
+  readonly notes: readonly string[];
+  readonly missing: readonly Missing[];
 }
 
 /** What to let go of. */
@@ -568,6 +627,8 @@ export interface Post {
   "/userdata/{file}": { path: { readonly file: string }; query?: { readonly overwrite?: string; readonly full_info?: string }; answer: string | FileInfo };
   "/userdata/{file}/move/{dest}": { path: { readonly file: string; readonly dest: string }; query?: { readonly overwrite?: string; readonly full_info?: string }; answer: string | FileInfo };
   "/users": { answer: null };
+  "/workflow/convert": { body: ConvertBody; answer: Conversion };
+  "/workflow/read": { answer: Reading };
 }
 
 export interface Patch {
