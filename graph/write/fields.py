@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from graph.read.editor import EditorNode, entries, id_of, mapping, text_of
+from graph.read.editor import EditorNode, entries, id_of, text_of
 from graph.read.groups import unfold
 from graph.read.kinds import CONTROL, Kind, Kinds
 from graph.read.subgraphs import Placed
-from graph.read.values import values_of
+from graph.read.values import CONTROLS, values_of
 from graph.write.draw import default_value, padded
 
-MOST_TRIED = 300  # values of a node whose places are looked for; each is tried
 
-
+@dataclass(frozen=True, slots=True)
 class _Probe:
     """Stands where a value was, to see where it comes out."""
+
+    place: Any
 
 
 def set_field(raw: dict[str, Any], kind: Kind, name: str, value: Any) -> None:
@@ -85,12 +86,9 @@ def set_all_unknown(raw: dict[str, Any], wanted: Mapping[str, Any]) -> None:
 
 def _place_of(node: EditorNode, name: str, saved: Sequence[Any]) -> int | None:
     """Where the value of this name stands in the list of a node whose class nobody knows."""
-    for place in range(min(len(saved), MOST_TRIED)):
-        probe = _Probe()
-        found = values_of(replace(node, values=_with(saved, place, probe), given={}), None, [])
-        if found.get(name) is probe:
-            return place
-    return None
+    probes = [each if isinstance(each, str) and each in CONTROLS else _Probe(place) for place, each in enumerate(saved)]
+    found = values_of(replace(node, values=probes, given={}), None, []).get(name)
+    return found.place if isinstance(found, _Probe) else None
 
 
 def set_of_subgraph(raw: dict[str, Any], outer: Placed, name: str, value: Any) -> bool:
@@ -143,25 +141,22 @@ def _is_proxy(value: object) -> bool:
     return isinstance(value, list) and len(value) > 1
 
 
-def set_of_group(
-    raw: dict[str, Any], node: EditorNode, group: Mapping[str, Any], kinds: Kinds, inner: str, widget: str, value: Any
-) -> bool:
-    """Set the value that a group node has for a widget of a node inside; False if the file has no place for it."""
-    key = "widgets_values" if isinstance(raw.get("widgets_values"), list | dict) else "widgets_values_named"
-    saved = raw.get(key)
+def places_in_group(
+    raw: Mapping[str, Any], node: EditorNode, group: Mapping[str, Any], kinds: Kinds
+) -> tuple[Any, dict[tuple[str, str], Any]]:
+    """The values that a group node has, and the place in them of each value inside, by node and widget."""
+    saved = raw.get("widgets_values")
+    saved = saved if isinstance(saved, list | dict) else raw.get("widgets_values_named")
     if not isinstance(saved, list | dict):
-        return False
-    for place in list(saved if isinstance(saved, dict) else range(len(saved)))[:MOST_TRIED]:
-        probe = _Probe()
-        trial = replace(node, values=_with(saved, place, probe), inputs=[replace(each) for each in node.inputs])
-        inside = unfold(trial, group, kinds, []).nodes.get(inner)
-        if inside is not None and inside.given.get(widget) is probe:
-            saved[place] = value
-            return True
-    return False
-
-
-def _with(saved: Any, place: Any, value: object) -> Any:
-    made = dict(mapping(saved)) if isinstance(saved, dict) else list(saved)
-    made[place] = value
-    return made
+        return saved, {}
+    probes: Any = [_Probe(place) for place in range(len(saved))]
+    if isinstance(saved, dict):
+        probes = {key: _Probe(key) for key in saved}
+    inputs = [replace(each) for each in node.inputs]
+    inside = unfold(replace(node, values=probes, named=None, inputs=inputs), group, kinds, [])
+    return saved, {
+        (inner, widget): probe.place
+        for inner, each in inside.nodes.items()
+        for widget, probe in each.given.items()
+        if isinstance(probe, _Probe)
+    }

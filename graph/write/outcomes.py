@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from graph.read.texts import DATE_PART, LONGEST_PATH, PATTERN, without_comments
 
 LONGEST = 20_000  # letters of a text with alternatives that are looked at
-MOST_STEPS = 2_000_000  # letters compared for one text
+STEPS = 4  # for each letter, to compare it with an outcome; only texts that nobody wrote by hand need more
 
 
 @dataclass
@@ -26,7 +26,7 @@ def may_become(text: str, outcome: str) -> bool:
     if max(len(text), len(outcome)) > LONGEST:
         return False
     try:
-        return len(outcome) in _Search(outcome).ends(_parts(without_comments(text)), {0})
+        return len(outcome) in _Search(outcome, len(text)).ends(_parts(without_comments(text)), {0})
     except (_TooMuch, RecursionError):
         return False
 
@@ -87,17 +87,17 @@ def _parts(text: str) -> list[str | _Choice]:
 class _Search:
     """Places in an outcome up to which parts of a text can have become it."""
 
-    def __init__(self, outcome: str) -> None:
+    def __init__(self, outcome: str, steps: int) -> None:
         self._outcome = outcome
-        self._steps = 0
+        self._steps = STEPS * (steps + len(outcome)) + 1000
 
     def ends(self, parts: list[str | _Choice], starts: set[int]) -> set[int]:
         """Where the parts may end that begin at one of these places."""
         for part in parts:
             if not starts:
                 break
-            self._steps += len(starts)
-            if self._steps > MOST_STEPS:
+            self._steps -= len(starts)
+            if self._steps < 0:
                 raise _TooMuch
             if isinstance(part, str):
                 starts = {start + len(part) for start in starts if self._outcome.startswith(part, start)}

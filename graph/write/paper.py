@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
 from typing import Any
 
-from graph.read.editor import ANY, INPUTS, OUTPUTS, entries, id_of, mapping, text_of, whole
+from graph.read.editor import ANY, entries, id_of, mapping, number_of, text_of, whole
 
 KEYS = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")  # of a link that is an object
 MOST_OUTPUTS = 1000  # of a node; a wire from beyond is a mistake
@@ -29,6 +28,11 @@ class Paper:
         slots = (mapping(each) for node in self.nodes.values() for each in entries(node.get("inputs")))
         self._ends = Counter(id_of(each.get("link")) for each in slots)
         self._gone: set[str] = set()
+        numbers = [number for each in self.nodes.values() if (number := whole(each.get("id"))) is not None]
+        self._by_end: dict[str | None, list[tuple[Any, int]]] | None = None  # links of each node; made if it is needed
+        self._last_node = max((*numbers, self._counted("node")), default=0)
+        self._last_link = max((*map(number_of, self._links), self._counted("link")), default=0)
+        self._last_order = max((whole(each.get("order")) or 0 for each in self.nodes.values()), default=0)
 
     def cut(self, slot: dict[str, Any]) -> None:
         """Take out the wire that ends at an input."""
@@ -97,13 +101,14 @@ class Paper:
             self._renumber(node_id, other)
         self.nodes[node_id] = node
         _list(self.raw, "nodes").append(node)
-        orders = (whole(each.get("order")) or 0 for each in self.nodes.values())
-        node["order"] = max(orders) + 1
+        self._last_order += 1
+        node["order"] = self._last_order
         if isinstance(node["id"], int):
+            self._last_node = max(self._last_node, node["id"])
             self._count("node", node["id"])
 
     def close(self) -> None:
-        """Take out of the list of links those that are gone."""
+        """Take the wires that are gone out of all the lists in which they stand."""
         if not self._gone:
             return
         links = self.raw.get("links")
@@ -113,8 +118,12 @@ class Paper:
         elif isinstance(links, list):
             links[:] = [each for each in links if id_of(_of(each, 0)) not in self._gone]
         extra = mapping(self.raw.get("extra"))
-        for each in (*entries(self.raw.get("reroutes")), *entries(extra.get("reroutes"))):
-            self._forget(mapping(each).get("linkIds"))
+        for node in self.nodes.values():
+            for output in entries(node.get("outputs")):
+                self._forget(mapping(output).get("links"))
+        for owner, key in ((self.raw, "inputs"), (self.raw, "outputs"), (self.raw, "reroutes"), (extra, "reroutes")):
+            for each in entries(owner.get(key)):
+                self._forget(mapping(each).get("linkIds"))
         extensions = extra.get("linkExtensions")
         if isinstance(extensions, list):
             extensions[:] = [each for each in extensions if id_of(mapping(each).get("id")) not in self._gone]
@@ -124,32 +133,29 @@ class Paper:
 
     def _drop(self, link: str) -> None:
         self._gone.add(link)
-        entry = self._links.pop(link, None)
-        origin, target = id_of(_of(entry, 1)) or "", id_of(_of(entry, 3)) or ""
-        for output in entries(self.nodes.get(origin, {}).get("outputs")):
-            _take_out(mapping(output).get("links"), {link})
-        for end, here, ports in ((INPUTS, origin, "inputs"), (OUTPUTS, target, "outputs")):
-            for port in entries(self.raw.get(ports)) if here == end else ():
-                _take_out(mapping(port).get("linkIds"), {link})
+        self._links.pop(link, None)
 
     def _forget(self, ids: object) -> None:
-        _take_out(ids, self._gone)
+        if isinstance(ids, list) and any(id_of(each) in self._gone for each in ids):
+            ids[:] = [each for each in ids if id_of(each) not in self._gone]
 
     def _renumber(self, node_id: str, node: dict[str, Any]) -> None:
-        numbers = [number for each in self.nodes.values() if (number := whole(each.get("id"))) is not None]
-        node["id"] = max((*numbers, self._counted("node")), default=0) + 1
+        self._last_node += 1
+        node["id"] = self._last_node
         self._count("node", node["id"])
         self.nodes[str(node["id"])] = self.nodes.pop(node_id)
-        for entry in self._links.values():
-            for place in (1, 3):
-                if id_of(_of(entry, place)) == node_id:
-                    entry[KEYS[place] if isinstance(entry, dict) else place] = node["id"]
+        if self._by_end is None:
+            self._by_end = {}
+            for entry in self._links.values():
+                for place in (1, 3):
+                    self._by_end.setdefault(id_of(_of(entry, place)), []).append((entry, place))
+        for entry, place in self._by_end.get(node_id, ()):
+            entry[KEYS[place] if isinstance(entry, dict) else place] = node["id"]
 
     def _new_link(self) -> int:
-        taken = [int(link) for link in self._links.keys() | self._gone if link.isdecimal() and len(link) < 17]
-        made = max((*taken, self._counted("link")), default=0) + 1
-        self._count("link", made)
-        return made
+        self._last_link += 1
+        self._count("link", self._last_link)
+        return self._last_link
 
     def _counted(self, what: str) -> int:
         """The highest number that the file says was given to a node or link."""
@@ -178,8 +184,3 @@ def _list(owner: dict[str, Any], key: str) -> list[Any]:
         owner[key] = []
     found: list[Any] = owner[key]
     return found
-
-
-def _take_out(ids: object, gone: Container[str | None]) -> None:
-    if isinstance(ids, list) and any(id_of(each) in gone for each in ids):
-        ids[:] = [each for each in ids if id_of(each) not in gone]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from graph.document import Document, Link
 from graph.read.editor import (
@@ -25,34 +25,23 @@ from graph.read.editor import (
 )
 from graph.read.facts import Facts
 from graph.read.kinds import Kinds
-from graph.read.subgraphs import DEEPEST, Placed, Scope, Unfolding
+from graph.read.subgraphs import Placed, Scope, Unfolding
 from graph.read.wires import Given, Wires
 from graph.write.change import Change, Drop, Gone, New, Relink, Retitle, Set
 from graph.write.draw import drawn, plain_id, saved_value
 from graph.write.fields import (
+    places_in_group,
     set_all_unknown,
     set_deeper,
     set_field,
-    set_of_group,
     set_of_subgraph,
     set_unknown,
 )
 from graph.write.paper import Paper
+from graph.write.placed import End, around, end_of, inside_of, outer_ids
 from graph.write.spots import Spots, moved, place_of
 
 PRIMITIVE = "PrimitiveNode"
-
-
-class End(NamedTuple):
-    """Input number `number` of a node."""
-
-    node: Placed
-    number: int
-
-    @property
-    def slot(self) -> Slot:
-        """The input itself."""
-        return self.node.shape.inputs[self.number]
 
 
 class Round:
@@ -86,6 +75,10 @@ class Round:
                 if isinstance(link, Link):
                     self._takers.setdefault(link.node, []).append(name)
         self._spots: dict[Scope, Spots] = {}
+        self._entered: dict[Scope, dict[int, list[tuple[str, str]]]] = {}
+        self._left: dict[Scope, dict[tuple[str, int], int]] = {}
+        self._fed: dict[Scope, dict[Placed, list[End]]] = {}
+        self._in_groups: dict[Placed, tuple[Any, dict[tuple[str, str], Any]]] = {}
 
     def has_title(self, name: str) -> bool:
         """Whether the file has a place for the title of a node."""
@@ -99,7 +92,7 @@ class Round:
     def text_behind(self, name: str, key: str) -> str | None:
         """The text of a field as the file has it."""
         node = self.placed[name]
-        end = _end(node, key)
+        end = end_of(node, key)
         primitive = self._primitive(end) if end else None
         value = primitive.values["value"] if primitive else node.values.get(key)
         return value if isinstance(value, str) else None
@@ -107,7 +100,7 @@ class Round:
     def apply(self, changes: Iterable[Change]) -> None:
         """Make the changes that can be made in one go; others need those to be there first."""
         changes = list(changes)
-        gone = [each.name for each in changes if isinstance(each, Gone)]
+        gone = {each.name: None for each in changes if isinstance(each, Gone)}
         self._remove(gone)
         for change in changes:
             node = self.placed.get(change.name)
@@ -164,16 +157,16 @@ class Round:
         paper = self._paper(node.scope)
         return paper.nodes.get(node.shape.node.id) if paper is not None else None
 
-    def _peek(self, node: Placed) -> Mapping[str, Any]:
-        """A node inside of a subgraph or group as the file has it, not to be changed."""
-        outer, node_id = node.scope.outer, node.shape.node.id
-        assert outer is not None
-        definition = self._definitions.get(outer.shape.node.type)
+    def _peek(self, scope: Scope) -> Mapping[str, Mapping[str, Any]]:
+        """The nodes inside of a subgraph or group as the file has them, not to be changed."""
+        if scope.outer is None:
+            return {}
+        node = scope.outer.shape.node
+        definition = self._definitions.get(node.type)
         if definition is not None:
-            found = (mapping(each) for each in entries(definition.get("nodes")))
-            return next((each for each in found if id_of(each.get("id")) == node_id), {})
-        group = self._editor.groups.get(self._editor.group_of(outer.shape.node) or "", {})
-        return next((mapping(each) for at, each in enumerate(entries(group.get("nodes"))) if str(at) == node_id), {})
+            return {id_of(each.get("id")) or "": each for each in map(mapping, entries(definition.get("nodes")))}
+        group = self._editor.groups.get(self._editor.group_of(node) or "", {})
+        return {str(number): mapping(each) for number, each in enumerate(entries(group.get("nodes")))}
 
     def _primitive(self, end: End) -> Placed | None:
         """The PrimitiveNode whose value an input has."""
@@ -194,25 +187,44 @@ class Round:
             end = End(outer, wire.slot)
             yield end
 
-    def _consumers(self, end: End) -> Iterator[tuple[str, Any]]:
-        """Each input inside of a subgraph that one of its own leads to directly: the node, and what it shall have."""
+    def _consumers(self, end: End) -> Iterator[Any]:
+        """What those inputs inside of a subgraph shall have that one of its own leads to directly."""
         inside = end.node.inside
-        for node in inside.nodes.values() if inside else ():
-            for slot in node.shape.inputs:
-                wire = node.scope.sheet.wires.get(slot.link) if slot.link is not None else None
-                if wire is not None and wire.origin == INPUTS and wire.slot == end.number and node.id in self._wanted:
-                    yield node.id, self._wanted[node.id].inputs.get(slot.name)
+        if inside is None:
+            return
+        if inside not in self._entered:
+            found: dict[int, list[tuple[str, str]]] = {}
+            for node in inside.nodes.values():
+                for slot in node.shape.inputs if node.id in self._wanted else ():
+                    wire = inside.sheet.wires.get(slot.link) if slot.link is not None else None
+                    if wire is not None and wire.origin == INPUTS:
+                        found.setdefault(wire.slot, []).append((node.id, slot.name))
+            self._entered[inside] = found
+        for name, key in self._entered[inside].get(end.number, ()):
+            yield self._wanted[name].inputs.get(key)
+
+    def _fed_by(self, primitive: Placed) -> Sequence[End]:
+        """The inputs that have the value of a PrimitiveNode."""
+        scope = primitive.scope
+        if scope not in self._fed:
+            fed: dict[Placed, list[End]] = {}
+            for node in scope.nodes.values():
+                for number in range(len(node.shape.inputs)) if node.is_emitted else ():
+                    if (origin := self._primitive(End(node, number))) is not None:
+                        fed.setdefault(origin, []).append(End(node, number))
+            self._fed[scope] = fed
+        return self._fed[scope].get(primitive, ())
 
     # -- nodes
 
     def _remove(self, names: Iterable[str]) -> None:
         gone = {name: self.placed[name] for name in names}
-        wanted = {outer for name in self._wanted for outer in _outer_ids(name)}
+        wanted = {outer for name in self._wanted for outer in outer_ids(name)}
         whole: list[Placed] = []
         for node in reversed(self._all):  # those that stand for a subgraph before what is inside
             if node.inside is None or node.id in wanted:
                 continue
-            inner = [each for each in _inside(node) if each.is_emitted]
+            inner = [each for each in inside_of(node) if each.is_emitted]
             if inner and all(gone.get(each.id) is each for each in inner):
                 whole.append(node)
                 for each in inner:
@@ -272,7 +284,9 @@ class Round:
         raw = paper.nodes.get(top.shape.node.id)
         if raw is None:
             return
-        found = [(each, self._peek(each)) for each in _inside(top) if self._is_kept(each)]
+        kept = [each for each in inside_of(top) if self._is_kept(each)]
+        raws = {scope: self._peek(scope) for scope in {each.scope for each in kept}}
+        found = [(each, raws[each.scope].get(each.shape.node.id, {})) for each in kept]
         corner = place_of(raw)
         paper.remove(raw)
         left = min((place_of(each)[0] for _, each in found), default=0)
@@ -296,7 +310,7 @@ class Round:
     # -- values
 
     def _set(self, node: Placed, key: str, value: Any) -> None:
-        end = _end(node, key)
+        end = end_of(node, key)
         if end is not None and end.slot.link is not None:
             if self._is_gentle and self._set_source(end, value):
                 return
@@ -309,15 +323,10 @@ class Round:
         """Set a value where it comes from, if that is one place for all that take it."""
         primitive = self._primitive(end)
         if primitive is not None:
-            ends = (
-                End(each, number)
-                for each in end.node.scope.nodes.values()
-                for number in range(len(each.shape.inputs))
-                if each.shape.inputs[number].link is not None
-            )
-            fed = [each for each in ends if self._primitive(each) is primitive and each.node.is_emitted]
             raw = self._raw(primitive)
-            if raw is None or not all(self._wants(each.node.id, each.slot.name, value) for each in fed):
+            if raw is None or not all(
+                self._wants(each.node.id, each.slot.name, value) for each in self._fed_by(primitive)
+            ):
                 return False
             saved = raw.get("widgets_values")
             place: Any = 0 if isinstance(saved, list) else "0"
@@ -328,7 +337,7 @@ class Round:
         if not isinstance(self._wires.source(end.node, end.number), Given):
             return False
         *_, last = self._ends(end)
-        if last.node is end.node or not all(_is_equal(each, value) for _, each in self._consumers(last)):
+        if last.node is end.node or not all(_is_equal(each, value) for each in self._consumers(last)):
             return False
         raw = self._raw(last.node)
         return raw is not None and set_of_subgraph(raw, last.node, last.slot.name, value)
@@ -338,7 +347,7 @@ class Round:
 
     def _set_own(self, node: Placed, key: str, value: Any) -> None:
         saved = self._saved(node, key, value)
-        for outer in _around(node):
+        for outer in around(node):
             inner = node.id.removeprefix(f"{outer.id}:")
             if (inner, key) in outer.shape.deeper:
                 raw = self._raw(outer)
@@ -359,8 +368,15 @@ class Round:
         raw = self._raw(outer) if outer is not None else None
         if raw is None or outer is None or name is None or not self._is_gentle:
             return False
-        group = self._editor.groups[name]
-        return set_of_group(raw, outer.shape.node, group, self._kinds, node.shape.node.id, key, value)
+        if outer not in self._in_groups:
+            group = self._editor.groups[name]
+            self._in_groups[outer] = places_in_group(raw, outer.shape.node, group, self._kinds)
+        saved, found = self._in_groups[outer]
+        place = found.get((node.shape.node.id, key))
+        if place is None:
+            return False
+        saved[place] = value
+        return True
 
     def _saved(self, node: Placed, key: str, value: Any) -> Any:
         """A value as the file has it in a field of a node."""
@@ -377,14 +393,14 @@ class Round:
         source = self.placed.get(link.node)
         if source is None or not source.is_emitted:
             return  # it comes first
-        end = _end(node, key)
+        end = end_of(node, key)
         for each in self._ends(end) if end else (None,):
             target = each.node if each else node
             origin = self._lifted(source, link.output, target.scope)
             if origin is None:
                 continue
             others = self._consumers(each) if each is not None and each.node is not node else ()
-            if any(value != link for _, value in others):  # what is outside of a subgraph may feed several inside
+            if any(value != link for value in others):  # what is outside of a subgraph may feed several inside
                 break
             if self._wire(*origin, target, each, key):
                 return
@@ -395,10 +411,11 @@ class Round:
     def _lifted(self, node: Placed, output: int, scope: Scope) -> tuple[Placed, int] | None:
         """The output in a scope around a node that one of its outputs leads to."""
         while node.scope is not scope:
-            wires = node.scope.sheet.wires.values() if self._is_gentle else ()
-            ends = (wire for wire in wires if wire.target == OUTPUTS and wire.origin == node.shape.node.id)
-            found = next((wire.target_slot for wire in ends if wire.slot == output), None)
-            if node.scope.outer is None or found is None:
+            if node.scope not in self._left:
+                wires = [wire for wire in node.scope.sheet.wires.values() if wire.target == OUTPUTS]
+                self._left[node.scope] = {(wire.origin, wire.slot): wire.target_slot for wire in wires}
+            found = self._left[node.scope].get((node.shape.node.id, output))
+            if node.scope.outer is None or found is None or not self._is_gentle:
                 return None
             node, output = node.scope.outer, found
         return node, output
@@ -429,7 +446,7 @@ class Round:
         return True
 
     def _drop(self, node: Placed, key: str) -> None:
-        end = _end(node, key)
+        end = end_of(node, key)
         if end is not None and end.slot.link is not None and self._wires.source(node, end.number) is not None:
             self._cut(end)
         elif node.shape.kind is None:
@@ -450,36 +467,6 @@ def _definitions(made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
                 found.setdefault(id_of(raw.get("id")) or "", raw)
                 waiting.append(raw)
     return found
-
-
-def _end(node: Placed, key: str) -> End | None:
-    """The input of this name; the last, if there are several, as it is the one that is sent."""
-    numbers = [number for number, slot in enumerate(node.shape.inputs) if slot.name == key]
-    return End(node, numbers[-1]) if numbers else None
-
-
-def _around(node: Placed) -> list[Placed]:
-    """The nodes that stand for the subgraphs around a node, the outermost first."""
-    found: list[Placed] = []
-    while node.scope.outer is not None:
-        node = node.scope.outer
-        found.insert(0, node)
-    return found
-
-
-def _inside(outer: Placed) -> Iterator[Placed]:
-    """The nodes inside of a subgraph, without those that stand for further ones."""
-    for node in outer.inside.nodes.values() if outer.inside else ():
-        if node.inside is not None:
-            yield from _inside(node)
-        else:
-            yield node
-
-
-def _outer_ids(name: str) -> Iterator[str]:
-    """The ids of the nodes that a node with this id would lie in."""
-    parts = name.split(":", DEEPEST)
-    return (":".join(parts[:count]) for count in range(1, len(parts)))
 
 
 def _is_equal(one: Any, other: Any) -> bool:

@@ -9,6 +9,7 @@ from graph.write.layout import GAP_X, GAP_Y
 
 USUAL = (210, 100)  # the size of a node that does not say it
 MOST_TRIED = 100  # places for one node, before it goes below all others
+MOST_FITTED = 500  # nodes; further ones go below all others, too
 
 
 class Spots:
@@ -16,6 +17,9 @@ class Spots:
 
     def __init__(self, nodes: Iterable[Mapping[str, Any]]) -> None:
         self._boxes = [_box(place_of(node), _pair(node.get("size"), USUAL)) for node in nodes]
+        self._left = min((box[0] for box in self._boxes), default=0)
+        self._bottom = max((box[3] for box in self._boxes), default=0)
+        self._fitted = 0
 
     def find(
         self, size: Sequence[float], takers: Sequence[Mapping[str, Any]], sources: Sequence[Mapping[str, Any]]
@@ -28,16 +32,17 @@ class Spots:
             x = max(place_of(node)[0] + _pair(node.get("size"), USUAL)[0] for node in sources) + GAP_X
             y = min(place_of(node)[1] for node in sources)
         else:
-            x = min((box[0] for box in self._boxes), default=0)
-            y = max((box[3] for box in self._boxes), default=0) + GAP_Y
-        for _ in range(MOST_TRIED):
+            x, y = self._left, self._bottom + GAP_Y
+        self._fitted += 1
+        for _ in range(MOST_TRIED if self._fitted <= MOST_FITTED else 0):
             below = [box[3] for box in self._boxes if _overlap(_box((x, y), size), box)]
             if not below:
                 break
             y = max(below) + GAP_Y
         else:
-            y = max(box[3] for box in self._boxes) + GAP_Y
+            y = self._bottom + GAP_Y
         self._boxes.append(_box((x, y), size))
+        self._bottom = max(self._bottom, y + size[1])
         return [x, y]
 
 
