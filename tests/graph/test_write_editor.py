@@ -10,17 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nodes
+from graph.build import build
 from graph.paths import Paths
+from graph.read.api import read_api
 from graph.read.convert import to_prompt
 from graph.read.facts import Described, Registered
 from graph.registry import Registry
+from graph.write import write
 from graph.write.editor import to_editor
 from graph.write.layout import place
 from graph.write.texts import guarded
 from tests.graph.editor_graphs import FACTS, NOON, convert
 from tests.graph.test_convert_corpus import PAIRS, PLACE, differences
+from tests.graph.toys import Add
 
 HOUSE = Path(__file__).resolve().parents[2]
+TITLE = 30  # pixels above a node
 TEXTS = st.text("ab {|}/*\n.:", max_size=12)
 FIELDS: dict[str, dict[str, Any]] = {  # class: its fields, with values for them
     "Load": {"file": st.sampled_from(("a.ckpt", "gone.ckpt"))},
@@ -100,19 +105,82 @@ def test_a_workflow_of_the_project_drawn_and_read_again_is_the_same(file: Path, 
     assert found == {}
 
 
-@pytest.mark.skipif(not PAIRS.is_file(), reason=f"there are no pairs of workflows and prompts at {PLACE}")
+def published() -> list[dict[str, Any]]:
+    """Prompts that were published, and prompts that cover every rule; no fixture, whose values pytest would print."""
+    if not PAIRS.is_file():
+        pytest.skip(f"there are no pairs of workflows and prompts at {PLACE}; set DARKROOM_CORPUS")
+    with gzip.open(PAIRS, "rt") as lines:
+        return [json.loads(line)["prompt"] for line in lines]
+
+
 def test_published_prompts_drawn_and_read_again_are_the_same() -> None:
     """But for fields that they give no value for."""
     facts = Described(json.loads((PLACE / "object_info.json").read_text()))
-    with gzip.open(PAIRS, "rt") as lines:
-        found = [to_prompt(json.loads(line)["workflow"], facts, NOON).prompt for line in lines]
     differing = []
-    for prompt in found:
+    for prompt in published():
+        places = differences(to_prompt(to_editor(prompt, facts), facts, NOON).prompt, prompt)
+        differing += [place for place in places if place.split()[-1] in prompt[place.split()[0]]["inputs"]]
+    assert differing == ["9 filename_prefix"]  # a text that names the widget of a node
+
+
+def test_published_prompts_of_classes_that_nobody_knows_are_the_same() -> None:
+    facts = Described({})
+    for prompt in published():
+        assert differences(to_prompt(to_editor(prompt, facts), facts, NOON).prompt, prompt) == []
+
+
+def test_published_prompts_are_drawn_from_left_to_right_with_room_for_titles() -> None:
+    facts = Described(json.loads((PLACE / "object_info.json").read_text()))
+    backwards = 0
+    for prompt in published():
         workflow = to_editor(prompt, facts)
-        expected = prompt
-        places = differences(to_prompt(workflow, facts, NOON).prompt, expected)
-        differing += [place for place in places if place.split()[-1] in expected[place.split()[0]]["inputs"]]
-    assert differing == ["9 filename_prefix"]  # which has a text that names the widget of a node, after conversion too
+        boxes = {node["id"]: (*node["pos"], *node["size"]) for node in workflow["nodes"]}
+        found = list(boxes.values())
+        for at, (x, y, width, height) in enumerate(found):
+            for left, top, wide, high in found[:at]:
+                assert x >= left + wide or left >= x + width or y - TITLE >= top + high or top - TITLE >= y + height
+        backwards += sum(boxes[link[1]][0] + boxes[link[1]][2] >= boxes[link[3]][0] for link in workflow["links"])
+    assert backwards < 5  # those of nodes that lead round in a circle
+
+
+def test_a_node_has_room_for_its_slots_and_fields() -> None:
+    sampler = {"model": ["2", 0], "positive": ["3", 0]}
+    prompt = {
+        "1": {"class_type": "KSampler", "inputs": sampler}, "2": {"class_type": "Load", "inputs": {}},
+        "3": {"class_type": "Text", "inputs": {"text": "a"}}, "4": {"class_type": "Gone", "inputs": {"a": 1, "b": 2}},
+    }  # fmt: skip
+    heights = [node["size"][1] for node in to_editor(prompt, FACTS)["nodes"]]
+    assert heights[0] >= 3 * 20 + 5 * 24  # wires, and fields with what says how the seed changes
+    assert heights[2] >= 20 + 100
+    assert heights[3] >= 2 * 24
+
+
+def test_ids_stay_whatever_they_are_but_an_empty_one() -> None:
+    names = ["7", "07", "apple", "5:12", "-1", "9" * 20, ""]
+    prompt = {name: {"class_type": "Int", "inputs": {"value": 1}} for name in names}
+    workflow = to_editor(prompt, FACTS)
+    assert [node["id"] for node in workflow["nodes"]] == [7, "07", "apple", "5:12", "-1", "9" * 20, 1]
+    assert list(convert(workflow).prompt) == [*names[:-1], "1"]
+
+
+def test_a_document_is_written_in_the_form_that_is_asked_for(tmp_path: Path) -> None:
+    registry, paths = Registry.scan(nodes), Paths(tmp_path)
+    prompt = {"7": {"class_type": "CLIPTextEncode", "inputs": {"text": "blå"}}}
+    base = {**to_editor(prompt, Registered(registry, paths)), "mine": 1}
+    document = read_api(prompt, {"workflow": base})
+    assert write(document, "api", registry, paths) == json.dumps(prompt, indent=2, ensure_ascii=False) + "\n"
+    assert "use(CLIPTextEncode" in write(document, "python", registry, paths)
+    assert json.loads(write(document, "editor", registry, paths)) == base
+    drawn = json.loads(write(read_api(prompt, {"workflow": ["odd"]}), "editor", registry, paths))
+    assert (drawn["version"], "mine" in drawn) == (0.4, False)
+
+
+def test_a_document_with_classes_of_its_own_is_drawn_with_their_fields(tmp_path: Path) -> None:
+    registry = Registry.scan(nodes)
+    document = build(Add(a=1, b=2))
+    (node,) = json.loads(write(document, "editor", registry, Paths(tmp_path)))["nodes"]
+    assert [each["name"] for each in node["inputs"]] == ["a", "b"]
+    assert node["widgets_values"] == [1, 2]
 
 
 def test_values_stand_in_the_order_of_the_fields_with_those_that_only_the_editor_has() -> None:
