@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph import Context, Int, Link, Node, Paths, Registry, Wire
-from graph.build import BuildError, build, expansion, use
-from graph.document import DocumentNode
+from graph.build import BuildError, build, expansion, titled, use
+from graph.document import BadLink, DocumentNode
 from graph.node import Out
 from graph.read.api import read_api
 from nodes.logic import LazySwitch
@@ -275,3 +275,39 @@ def test_a_type_checker_knows_what_fits(tmp_path: Path) -> None:
     }
     assert errors.keys() == wanted.keys(), said.stdout + said.stderr
     assert [errors[number] for number in wanted if wanted[number] not in errors[number]] == []
+
+
+def test_a_class_may_be_a_name_that_is_looked_up_when_the_workflow_runs(paths: Paths) -> None:
+    gone = use("Gone", anything=1)
+    document = build(s=use("Show", value=use("Divide", a=gone.out[3], b=2).out[1]), g=gone)
+    assert document.prompt["g"] == {"class_type": "Gone", "inputs": {"anything": 1}}
+    assert document.nodes["1"].inputs == {"a": Link("g", 3), "b": 2}
+    assert document.classes == {}
+    assert set(graph(build(s=use("Show", value=use("Add", a=1).out[0])), paths, REGISTRY).nodes) == {"1", "s"}
+
+
+def test_all_outputs_of_a_class_known_by_name_are_no_value() -> None:
+    with pytest.raises(BuildError, match=re.escape("is all outputs of Gone at once; say which: .out[0].")):
+        build(use("Show", value=use("Gone").out))
+
+
+def test_nodes_that_lead_round_in_a_circle_are_given_links_to_names() -> None:
+    first = use("Add", a=Link("second", 0))
+    document = build(first=first, second=use("Add", a=first.out[0]))
+    assert document.prompt["first"]["inputs"] == {"a": ["second", 0]}
+    assert document.prompt["second"]["inputs"] == {"a": ["first", 0]}
+
+
+def test_a_wrong_link_stays_one() -> None:
+    document = build(n=use("Add", a=BadLink(["x"])))
+    assert read_api(document.prompt).nodes == document.nodes
+
+
+def test_nodes_get_titles() -> None:
+    document = build(n=Add())
+    assert titled(document, {"n": "Mine"}).prompt == {
+        "n": {"class_type": "Add", "inputs": {"a": 0}, "_meta": {"title": "Mine"}}
+    }
+    assert "_meta" not in document.prompt["n"]
+    with pytest.raises(BuildError, match="There is no node 'm' to give the title 'x' to"):
+        titled(document, {"m": "x"})
