@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
-from graph.read.texts import DATE_PART, LONGEST_PATH, PATTERN, without_comments
+from graph.read.texts import DATE_PART, ESCAPED, LONGEST_PATH, PATTERN, without_comments
 
+PLAIN = re.compile(r"(?:\\.|[^\\{|}])+", re.DOTALL)  # what is no sign of a choice
 LONGEST = 20_000  # letters of a text with alternatives that are looked at
 STEPS = 4  # for each letter, to compare it with an outcome; only texts that nobody wrote by hand need more
 
@@ -62,13 +64,7 @@ def _parts(text: str) -> list[str | _Choice]:
     at = 0
     while at < len(text):
         sign = text[at]
-        if sign == "\\" and text[at + 1 : at + 2] in ("{", "|", "}"):
-            here.append(text[at + 1])
-            at += 1
-        elif sign == "\\":
-            here.append(text[at : at + 2])
-            at += 1
-        elif sign == "{":
+        if sign == "{":
             choice = _Choice()
             here.append(choice)
             open_choices.append((here, choice))
@@ -79,7 +75,13 @@ def _parts(text: str) -> list[str | _Choice]:
         elif sign == "}" and open_choices:
             here = open_choices.pop()[0]
         else:
-            here.append(sign)
+            found = PLAIN.match(text, at)
+            piece = found[0] if found else sign
+            at += len(piece) - 1
+            if here and isinstance(last := here[-1], str):
+                here[-1] = last + piece
+            else:
+                here.append(piece)
         at += 1
     return top
 
@@ -100,6 +102,7 @@ class _Search:
             if self._steps < 0:
                 raise _TooMuch
             if isinstance(part, str):
+                part = ESCAPED.sub(r"\1", part)
                 starts = {start + len(part) for start in starts if self._outcome.startswith(part, start)}
             else:
                 starts = set().union(*(self.ends(each, starts) for each in part.alternatives))

@@ -9,7 +9,7 @@ from graph.write.layout import GAP_X, GAP_Y
 
 USUAL = (210, 100)  # the size of a node that does not say it
 MOST_TRIED = 100  # places for one node, before it goes below all others
-MOST_FITTED = 500  # nodes; further ones go below all others, too
+MOST_LOOKS = 2_000_000  # at other nodes, for all that are added; further ones go below all others, too
 
 
 class Spots:
@@ -19,7 +19,7 @@ class Spots:
         self._boxes = [_box(place_of(node), _pair(node.get("size"), USUAL)) for node in nodes]
         self._left = min((box[0] for box in self._boxes), default=0)
         self._bottom = max((box[3] for box in self._boxes), default=0)
-        self._fitted = 0
+        self._looks = MOST_LOOKS
 
     def find(
         self, size: Sequence[float], takers: Sequence[Mapping[str, Any]], sources: Sequence[Mapping[str, Any]]
@@ -33,9 +33,10 @@ class Spots:
             y = min(place_of(node)[1] for node in sources)
         else:
             x, y = self._left, self._bottom + GAP_Y
-        self._fitted += 1
-        for _ in range(MOST_TRIED if self._fitted <= MOST_FITTED else 0):
-            below = [box[3] for box in self._boxes if _overlap(_box((x, y), size), box)]
+        for _ in range(min(MOST_TRIED, self._looks // (len(self._boxes) + 1))):
+            self._looks -= len(self._boxes)
+            here = _box((x, y), size)
+            below = [box[3] for box in self._boxes if _overlap(here, box)]
             if not below:
                 break
             y = max(below) + GAP_Y
