@@ -240,6 +240,7 @@ def test_a_node_that_does_not_let_go_is_not_waited_for(tmp_path: Path, monkeypat
         monkeypatch.setattr("web.routes.jobs.CANCEL_S", 0.05)
         prompt = {"1": node("Paint", steps=1, gate="stuck"), "2": node("Show", value=["1", 0])}
         job_id, other = await submit(client, prompt), await submit(client, held("gate"))
+        await world.reached("stuck")
         await world.reached("gate")
         found = await ask(client, "POST", f"/jobs/{job_id}/cancel", 202)
         assert (found["id"], found["status"], found["cancelled"]) == (job_id, "in_progress", True)

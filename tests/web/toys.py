@@ -31,7 +31,9 @@ class PaintingSteps:
     def step(self) -> int | Unfinished:
         self.done += 1
         if self.done == self.steps and self.gate:
-            self.ctx.resource(World).gates[self.gate].open.wait(PATIENCE_S)
+            gate = self.ctx.resource(World).gates[self.gate]
+            gate.reached.set()
+            gate.open.wait(PATIENCE_S)
         self.ctx.progress(self.done, self.steps, Dot(self.done))
         return UNFINISHED if self.done < self.steps else self.done
 
