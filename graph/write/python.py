@@ -26,10 +26,10 @@ LONGEST_NAME = 40  # of a variable
 WORD = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 WORD_ENDS = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[^A-Za-z0-9]+")
 HELPERS: Mapping[str, str] = {
-    "build": "graph.build", "titled": "graph.build", "use": "graph.build", "BadLink": "graph.document",
-    "Link": "graph.document", "Out": "graph.node",
+    "AnyNode": "graph.build", "build": "graph.build", "titled": "graph.build", "use": "graph.build",
+    "BadLink": "graph.document", "Link": "graph.document", "Out": "graph.node",
 }  # fmt: skip
-RESERVED = frozenset((*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *HELPERS, "document", "json"))
+RESERVED = frozenset((*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *HELPERS, "document", "json", "nodes"))
 ABOUT = '"""A workflow. Run in the folder of Darkroom, this file prints it in API form."""'
 END = """if __name__ == "__main__":
     print(json.dumps(document.prompt, indent=2))
@@ -49,7 +49,7 @@ class _Source:
     def __init__(self, document: Document, registry: Registry) -> None:
         self._document = document
         self._classes: dict[str, type[Node[Any]]] = {**registry, **document.classes}
-        self._helpers: set[str] = {"build"}
+        self._helpers: set[str] = {"AnyNode", "build"}
         self._imports: dict[str, str] = {}  # module of each class by its name there
         self._variables: dict[str, str] = {}  # of the nodes that are written
         self._how: dict[str, type[Node[Any]] | None] = {}  # of these nodes: the class that the source gets hold of
@@ -71,13 +71,13 @@ class _Source:
         if self._problems:
             raise DocumentError(self._problems)
         named = [f"{_text(name)}: {self._variables[name]}" for name in self._document.nodes]
-        made = _wrapped("build(**{", named, "})") if named else "build()"
+        lines.append(_wrapped("nodes: dict[str, AnyNode] = {", named, "}"))
         titles = [f"{_text(name)}: {_text(title)}" for name in self._document.nodes if (title := self._title(name))]
         if titles:
             self._helpers.add("titled")
-            made = _wrapped("titled(workflow, {", titles, "})")
-            lines.append(f"workflow = {_wrapped('build(**{', named, '})')}")
-        lines.append(f"document = {made}")
+        lines.append(
+            "document = " + (_wrapped("titled(build(**nodes), {", titles, "})") if titles else "build(**nodes)")
+        )
         return "\n".join([ABOUT, "", "import json", "", *self._import_lines(), "", *lines, "", END])
 
     def _import_lines(self) -> list[str]:
@@ -189,7 +189,7 @@ class _Names:
     """Names for variables, each once."""
 
     def __init__(self, taken: set[str]) -> None:
-        self._taken = taken | {"workflow"}
+        self._taken = taken
         self._counts: dict[str, int] = {}
 
     def new(self, *sources: str) -> str:

@@ -104,8 +104,9 @@ def test_the_source_of_any_document_holds_calls_of_node_classes_and_nothing_else
             assert str(each.module).split(".")[0] in ("graph", "nodes", "tests")
             imported |= {alias.name for alias in each.names}
             continue
-        assert isinstance(each, ast.Assign)
-        variables.append(ast.unparse(each.targets[0]))
+        assert isinstance(each, ast.Assign | ast.AnnAssign)
+        variables.append(ast.unparse(each.target if isinstance(each, ast.AnnAssign) else each.targets[0]))
+        assert each.value is not None
         for inner in ast.walk(each.value):
             if isinstance(inner, ast.Call):
                 called = ast.unparse(inner.func)
@@ -128,6 +129,16 @@ def test_a_workflow_of_the_project_is_written_with_the_classes_themselves(file: 
     assert set(made.classes) == {node["class_type"] for node in prompt.values()}
     assert "use(" not in source
     assert max(map(len, source.splitlines())) <= 120
+
+
+def test_a_type_checker_finds_no_fault_in_the_source(tmp_path: Path) -> None:
+    prompt = json.loads((HOUSE / "workflows" / "text_to_image.json").read_text())
+    prompt["more"] = {"class_type": "Gone", "inputs": {"image": ["decode", 0], "a b": 1}}
+    file = tmp_path / "made.py"
+    file.write_text(write(read_api(prompt), "python", Registry.scan(nodes), Paths(tmp_path)))
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", file]
+    done = subprocess.run(command, cwd=HOUSE, capture_output=True, text=True, check=False)
+    assert done.stdout + done.stderr == ""
 
 
 def test_variables_are_called_after_titles_or_classes() -> None:
